@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ovn-egress/ovn-egress/pkg/api/ovn-egress.io/v1alpha1"
+)
+
+// place is an address of an EgressIP on a node.
+type place struct {
+	egressIP string
+	address  netip.Addr
+	node     string
+}
+
+// departure is a place that traffic was led away from. It keeps its translation until all chassis have installed
+// that, and answers that are on their way have arrived.
+type departure struct {
+	config int64     // northbound configuration number that led the traffic away
+	since  time.Time // when that was written
+}
+
+const (
+	// overlap is how long an old place translates on after the new one was announced. Neighbours that missed the
+	// announcement learn of it from the agent's repetitions.
+	overlap = 2 * time.Second
+	// overlapAtMost ends the overlap even if a chassis never confirms: two nodes that answer for an address must
+	// not last. What that chassis still sends to the old place is dropped there by the guard.
+	overlapAtMost = 10 * time.Second
+)
+
+// over says whether the departure is complete; until is when to look again.
+func (d departure) over(now time.Time, confirmed int64) (done bool, until time.Time) {
+	if confirmed >= d.config {
+		return !now.Before(d.since.Add(overlap)), d.since.Add(overlap)
+	}
+	return !now.Before(d.since.Add(overlapAtMost)), d.since.Add(overlapAtMost)
+}
+
+// prepare says what each node is to host: what the plan places there, and what still is served there or is being
+// led away. departing tells of a place whether it may go yet; it is asked only for places that neither the plan nor
+// a status wants. Nodes without addresses are present with an empty list if they have an EgressNode.
+func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alpha1.EgressNodeAddress {
+	want := map[place]v1alpha1.EgressNodeAddress{}
+	for name, placements := range p.placements {
+		for _, x := range placements {
+			key := place{name, x.Address, x.Node}
+			entry, ok := c.prepared[name][key]
+			if !ok || entry.Network != x.Network {
+				entry = v1alpha1.EgressNodeAddress{
+					Address: x.Address.String(), EgressIP: name, Network: x.Network,
+					Generation: nextGeneration(c.egressNodes[x.Node]),
+				}
+			}
+			want[key] = entry
+		}
+	}
+	for name, places := range c.prepared {
+		e, exists := c.byName[name]
+		if !exists {
+			continue
+		}
+		served := servedBy(e)
+		for key, entry := range places {
+			if _, placed := want[key]; placed || !c.nodes[key.node].ready {
+				continue
+			}
+			if served[key.address] == key.node || departing(key) {
+				want[key] = entry
+			}
+		}
+	}
+	result := make(map[string][]v1alpha1.EgressNodeAddress, len(c.egressNodes))
+	for name := range c.egressNodes {
+		result[name] = nil
+	}
+	for key, entry := range want {
+		result[key.node] = append(result[key.node], entry)
+	}
+	for name, entries := range result {
+		result[name] = onePerAddress(entries, p)
+	}
+	return result
+}
+
+// onePerAddress orders a node's entries. Where an address changes its EgressIP on the same node, the one of the
+// plan stays: entries are keyed by address.
+func onePerAddress(entries []v1alpha1.EgressNodeAddress, p plan) []v1alpha1.EgressNodeAddress {
+	owner := map[string]string{}
+	for name, placements := range p.placements {
+		for _, x := range placements {
+			owner[x.Address.String()] = name
+		}
+	}
+	slices.SortFunc(entries, func(a, b v1alpha1.EgressNodeAddress) int {
+		return cmp.Or(strings.Compare(a.Address, b.Address),
+			-compareBool(owner[a.Address] == a.EgressIP, owner[b.Address] == b.EgressIP),
+			strings.Compare(a.EgressIP, b.EgressIP))
+	})
+	return slices.CompactFunc(entries, func(a, b v1alpha1.EgressNodeAddress) bool { return a.Address == b.Address })
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	default:
+		return -1
+	}
+}
+
+// nextGeneration distinguishes a new placement from all earlier ones on the node: the metadata.generation that the
+// EgressNode will have with it.
+func nextGeneration(n *v1alpha1.EgressNode) int64 {
+	if n == nil {
+		return 1
+	}
+	return n.Generation + 1
+}
+
+// placeReady says whether the node's agent confirmed the placement.
+func placeReady(n *v1alpha1.EgressNode, entry v1alpha1.EgressNodeAddress) bool {
+	if n == nil || entry.TargetConfig == 0 {
+		return false
+	}
+	return slices.ContainsFunc(n.Status.Addresses, func(s v1alpha1.EgressNodeAddressStatus) bool {
+		return s.Address == entry.Address && s.Generation == entry.Generation && s.Ready
+	})
+}
+
+// sortedPlaces gives the keys in a fixed order.
+func sortedPlaces[V any](m map[place]V) []place {
+	return slices.SortedFunc(maps.Keys(m), func(a, b place) int {
+		return cmp.Or(strings.Compare(a.egressIP, b.egressIP), a.address.Compare(b.address), strings.Compare(a.node, b.node))
+	})
+}
