@@ -143,6 +143,7 @@ func (w *Writer) addOrphans(ctx context.Context, names map[string]bool) error {
 // change is what a pass is about to write for one EgressIP.
 type change struct {
 	name                              string
+	sets                              *podSets // nil: the EgressIP has no place any more
 	translatedBefore, translatedAfter []netip.Addr
 	reroutedBefore, reroutedAfter     []netip.Addr
 }
@@ -198,11 +199,12 @@ func (w *Writer) apply(ctx context.Context, ops []ovsdb.Operation, changes []cha
 		w.Log.V(1).Info("wrote rows", "operations", len(ops), "config", config)
 	}
 	for _, ch := range changes {
-		if len(ch.translatedAfter) == 0 && len(ch.translatedBefore) == 0 {
+		if ch.sets == nil {
 			delete(w.podSets, ch.name)
 			continue
 		}
-		w.podSets[ch.name].written(w.config, ch.translatedBefore, ch.translatedAfter, ch.reroutedBefore, ch.reroutedAfter)
+		w.podSets[ch.name] = ch.sets
+		ch.sets.written(w.config, ch.translatedBefore, ch.translatedAfter, ch.reroutedBefore, ch.reroutedAfter)
 	}
 	return nil
 }
@@ -220,11 +222,11 @@ func (w *Writer) compile(ctx context.Context, c *cluster, name string, s service
 	if len(s.hosts) == 0 {
 		return northbound.Program{}, ch
 	}
-	if w.podSets[name] == nil {
-		w.podSets[name] = &podSets{}
+	if ch.sets = w.podSets[name]; ch.sets == nil {
+		ch.sets = &podSets{}
 	}
 	var waits bool
-	ch.translatedAfter, ch.reroutedAfter, waits = w.podSets[name].next(
+	ch.translatedAfter, ch.reroutedAfter, waits = ch.sets.next(
 		w.selected[name], ch.translatedBefore, ch.reroutedBefore, s.confirmations(done), w.beginning)
 	if waits {
 		w.waiting[name] = true

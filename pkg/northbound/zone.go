@@ -38,10 +38,10 @@ type Zone struct {
 	Served []netip.Addr
 }
 
-// Names of the shared address sets.
-var (
-	servedSet = setName(ZoneOwner, "served_pods")
-	nodesSet  = setName(ZoneOwner, "node_addresses")
+// Names of the shared address sets. setName never gives these: its names have a digest.
+const (
+	servedSet = "egress_served_pods"
+	nodesSet  = "egress_node_addresses"
 )
 
 // CompileZone gives the shared rows. IPv4 only: other families of z are left out.
