@@ -43,23 +43,16 @@ func (d departure) over(now time.Time, confirmed int64) (done bool, until time.T
 }
 
 // prepare says what each node is to host: what the plan places there, and what still is served there or is being
-// led away. departing tells of a place whether it may go yet; it is asked only for places that neither the plan nor
-// a status wants. Nodes without addresses are present with an empty list if they have an EgressNode.
+// led away. departing tells of a place whether it must stay for now; it is asked only for places that neither the
+// plan nor a status wants. A node translates all pods of an EgressIP to one address, so a new address waits until
+// another one of the same EgressIP has left the node. Nodes without addresses are present with an empty list if
+// they have an EgressNode.
 func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alpha1.EgressNodeAddress {
-	want := map[place]v1alpha1.EgressNodeAddress{}
-	for name, placements := range p.placements {
-		for _, x := range placements {
-			key := place{name, x.Address, x.Node}
-			entry, ok := c.prepared[name][key]
-			if !ok || entry.Network != x.Network {
-				entry = v1alpha1.EgressNodeAddress{
-					Address: x.Address.String(), EgressIP: name, Network: x.Network,
-					Generation: nextGeneration(c.egressNodes[x.Node]),
-				}
-			}
-			want[key] = entry
-		}
+	result := make(map[string][]v1alpha1.EgressNodeAddress, len(c.egressNodes))
+	for name := range c.egressNodes {
+		result[name] = nil
 	}
+	planned := p.places()
 	for name, places := range c.prepared {
 		e, exists := c.byName[name]
 		if !exists {
@@ -67,53 +60,42 @@ func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alph
 		}
 		served := servedBy(e)
 		for key, entry := range places {
-			if _, placed := want[key]; placed || !c.nodes[key.node].ready {
-				continue
+			keep := planned[key] == entry.Network
+			if !keep && c.nodes[key.node].ready {
+				keep = served[key.address] == key.node || departing(key)
 			}
-			if served[key.address] == key.node || departing(key) {
-				want[key] = entry
+			if keep {
+				result[key.node] = append(result[key.node], entry)
 			}
 		}
 	}
-	result := make(map[string][]v1alpha1.EgressNodeAddress, len(c.egressNodes))
-	for name := range c.egressNodes {
-		result[name] = nil
+	for _, key := range sortedPlaces(planned) {
+		entry := v1alpha1.EgressNodeAddress{
+			Address: key.address.String(), EgressIP: key.egressIP, Network: planned[key],
+			Generation: nextGeneration(c.egressNodes[key.node]),
+		}
+		inTheWay := func(have v1alpha1.EgressNodeAddress) bool {
+			return have.Address == entry.Address || have.EgressIP == entry.EgressIP
+		}
+		if !slices.ContainsFunc(result[key.node], inTheWay) {
+			result[key.node] = append(result[key.node], entry)
+		}
 	}
-	for key, entry := range want {
-		result[key.node] = append(result[key.node], entry)
-	}
-	for name, entries := range result {
-		result[name] = onePerAddress(entries, p)
+	for _, entries := range result {
+		slices.SortFunc(entries, func(a, b v1alpha1.EgressNodeAddress) int { return strings.Compare(a.Address, b.Address) })
 	}
 	return result
 }
 
-// onePerAddress orders a node's entries. Where an address changes its EgressIP on the same node, the one of the
-// plan stays: entries are keyed by address.
-func onePerAddress(entries []v1alpha1.EgressNodeAddress, p plan) []v1alpha1.EgressNodeAddress {
-	owner := map[string]string{}
+// places are the places of a plan, with their networks.
+func (p plan) places() map[place]string {
+	result := map[place]string{}
 	for name, placements := range p.placements {
 		for _, x := range placements {
-			owner[x.Address.String()] = name
+			result[place{name, x.Address, x.Node}] = x.Network
 		}
 	}
-	slices.SortFunc(entries, func(a, b v1alpha1.EgressNodeAddress) int {
-		return cmp.Or(strings.Compare(a.Address, b.Address),
-			-compareBool(owner[a.Address] == a.EgressIP, owner[b.Address] == b.EgressIP),
-			strings.Compare(a.EgressIP, b.EgressIP))
-	})
-	return slices.CompactFunc(entries, func(a, b v1alpha1.EgressNodeAddress) bool { return a.Address == b.Address })
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	default:
-		return -1
-	}
+	return result
 }
 
 // nextGeneration distinguishes a new placement from all earlier ones on the node: the metadata.generation that the

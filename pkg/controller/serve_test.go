@@ -123,6 +123,19 @@ func TestWhatNodesPrepare(t *testing.T) {
 	}
 }
 
+func TestANewAddressWaitsForAnotherOfItsEgressIPToLeaveTheNode(t *testing.T) {
+	s := newScene("n1", "")
+	other := v1alpha1.EgressNodeAddress{Address: "172.18.0.202", EgressIP: "e", Network: "ovn", Generation: 1}
+	s.egressNodes["n1"].Spec.Addresses = []v1alpha1.EgressNodeAddress{other}
+	s.index()
+	if got := prepare(s.plan, s.cluster, func(place) bool { return true })["n1"]; len(got) != 1 || got[0] != other {
+		t.Errorf("prepare %v, want only the address that is leaving", got)
+	}
+	if got := prepare(s.plan, s.cluster, func(place) bool { return false })["n1"]; len(got) != 1 || got[0].Address != anAddress {
+		t.Errorf("prepare %v, want only the new address", got)
+	}
+}
+
 func TestAPlacementThatReturnsIsConfirmedAnew(t *testing.T) {
 	s := newScene("n1", "")
 	s.egressNodes["n1"].Generation = 7

@@ -50,7 +50,7 @@ func CompileEgressIP(e EgressIP) Program {
 	}
 	for _, h := range hosts {
 		p.Policies = append(p.Policies, Policy{
-			Role:   "translated:" + h.Gateway.Node,
+			Role:   "translated:" + h.Gateway.Node + ":" + h.Address.String(),
 			Router: e.Layout.GatewayRouter(h.Gateway.Node), Priority: priorityGuardTranslated, Action: actionAllow,
 			Match: fmt.Sprintf("inport == %q && ip4.src == $%s", e.Layout.JoinPort(h.Gateway.Node), translated),
 		})
@@ -69,7 +69,7 @@ func setTranslation(e EgressIP, h Hosted, set string) []NAT {
 	rows := make([]NAT, 0, len(e.Networks.Cluster))
 	for _, subnet := range only4(e.Networks.Cluster) {
 		rows = append(rows, NAT{
-			Role:       "snat:" + h.Gateway.Node + ":" + subnet.String(),
+			Role:       "snat:" + h.Gateway.Node + ":" + h.Address.String() + ":" + subnet.String(),
 			Router:     e.Layout.GatewayRouter(h.Gateway.Node),
 			ExternalIP: h.Address.String(), LogicalIP: subnet.Masked().String(), Priority: natPriority,
 			Match: fmt.Sprintf("ip4.src == $%s && outport == %q", set, e.Layout.ExternalPort(h.Gateway.Node)),
@@ -84,7 +84,7 @@ func podTranslations(e EgressIP, h Hosted) []NAT {
 	rows := make([]NAT, 0, len(pods))
 	for _, pod := range pods {
 		rows = append(rows, NAT{
-			Role:       "snat:" + h.Gateway.Node + ":" + pod,
+			Role:       "snat:" + h.Gateway.Node + ":" + h.Address.String() + ":" + pod,
 			Router:     e.Layout.GatewayRouter(h.Gateway.Node),
 			ExternalIP: h.Address.String(), LogicalIP: pod,
 		})
