@@ -88,7 +88,7 @@ func (a *arpAnnouncer) Close() error {
 }
 
 // announcement is the two frames that say that addr is at mac. RFC 5227 wants the request form; some neighbours learn
-// from the reply form only, in which the target is the sender once more (RFC 5944, section 4.6).
+// from the reply form only, and Linux from that only if the target is the sender once more (RFC 5944, section 4.6).
 func announcement(mac net.HardwareAddr, addr netip.Addr) ([][]byte, error) {
 	var frames [][]byte
 	for _, form := range []struct {

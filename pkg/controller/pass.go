@@ -42,7 +42,7 @@ func (w *Writer) pass(ctx context.Context, t todo) (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
-	if t.confirmed {
+	if t.confirmed || t.plan {
 		maps.Copy(t.egressIPs, w.waiting)
 	}
 	services := map[string]service{}
@@ -157,14 +157,14 @@ func (w *Writer) writeRows(ctx context.Context, c *cluster, services map[string]
 	}
 	var ops []ovsdb.Operation
 	var changes []change
-	for _, name := range slices.Sorted(maps.Keys(t.egressIPs)) {
-		owner := northbound.EgressIPOwner(name)
-		have, err := db.Installed(ctx, owner)
-		if err != nil {
-			return err
-		}
-		want, ch := w.compile(ctx, c, name, services[name], have, done)
-		more, missing := northbound.Diff(owner, want, have, parents)
+	names := slices.Sorted(maps.Keys(t.egressIPs))
+	have, err := w.installed(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		want, ch := w.compile(ctx, c, name, services[name], have[name], done)
+		more, missing := northbound.Diff(northbound.EgressIPOwner(name), want, have[name], parents)
 		if len(missing) > 0 {
 			w.Log.Info("rows cannot be written", "egressIP", name, "missing", missing)
 		}
@@ -184,6 +184,23 @@ func (w *Writer) writeRows(ctx context.Context, c *cluster, services map[string]
 	return w.apply(ctx, ops, changes)
 }
 
+// installed reads the rows of EgressIPs, and notes which of them translates which pod.
+func (w *Writer) installed(ctx context.Context, names []string) (map[string]northbound.Installed, error) {
+	result := make(map[string]northbound.Installed, len(names))
+	for _, name := range names {
+		have, err := w.Databases.northbound.Installed(ctx, northbound.EgressIPOwner(name))
+		if err != nil {
+			return nil, err
+		}
+		result[name] = have
+		translated, _ := have.Pods(name)
+		for _, p := range translated {
+			w.translatedBy[p] = name
+		}
+	}
+	return result, nil
+}
+
 // apply writes the operations, if any, and remembers with which configuration number pods changed.
 func (w *Writer) apply(ctx context.Context, ops []ovsdb.Operation, changes []change) error {
 	if len(ops) > 0 {
@@ -199,14 +216,30 @@ func (w *Writer) apply(ctx context.Context, ops []ovsdb.Operation, changes []cha
 		w.Log.V(1).Info("wrote rows", "operations", len(ops), "config", config)
 	}
 	for _, ch := range changes {
-		if ch.sets == nil {
-			delete(w.podSets, ch.name)
-			continue
-		}
-		w.podSets[ch.name] = ch.sets
-		ch.sets.written(w.config, ch.translatedBefore, ch.translatedAfter, ch.reroutedBefore, ch.reroutedAfter)
+		w.remember(ch)
 	}
 	return nil
+}
+
+// remember follows the pods of a change that is written.
+func (w *Writer) remember(ch change) {
+	for _, p := range ch.translatedBefore {
+		if w.translatedBy[p] == ch.name {
+			delete(w.translatedBy, p)
+		}
+	}
+	for _, p := range ch.translatedAfter {
+		w.translatedBy[p] = ch.name
+	}
+	if len(ch.translatedAfter) < len(ch.translatedBefore) && len(w.waiting) > 0 {
+		w.work.chassisConfirmed() // somebody may have waited for a pod that left
+	}
+	if ch.sets == nil {
+		delete(w.podSets, ch.name)
+		return
+	}
+	w.podSets[ch.name] = ch.sets
+	ch.sets.written(w.config, w.Now(), ch.translatedBefore, ch.translatedAfter, ch.reroutedBefore, ch.reroutedAfter)
 }
 
 // compile gives the rows of one EgressIP, of none for one that is gone or has no place.
@@ -227,7 +260,11 @@ func (w *Writer) compile(ctx context.Context, c *cluster, name string, s service
 	}
 	var waits bool
 	ch.translatedAfter, ch.reroutedAfter, waits = ch.sets.next(
-		w.selected[name], ch.translatedBefore, ch.reroutedBefore, s.confirmations(done), w.beginning)
+		w.selected[name], ch.translatedBefore, ch.reroutedBefore, s.confirmations(done), w.beginning, w.Now(),
+		func(pod netip.Addr) bool {
+			other, ok := w.translatedBy[pod]
+			return ok && other != name
+		})
 	if waits {
 		w.waiting[name] = true
 	}

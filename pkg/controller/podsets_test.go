@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -27,7 +28,7 @@ func TestPodsAreReroutedOnlyAfterTheHostsTranslateThem(t *testing.T) {
 			selected := rapid.SliceOfDistinct(pod, rapid.ID).Draw(rt, "selected")
 			installed += rapid.Int64Range(0, config-installed).Draw(rt, "installed")
 			done := confirmations{hosts: installed, all: installed}
-			nextT, nextR, waiting := sets.next(selected, translated, rerouted, done, since)
+			nextT, nextR, waiting := sets.next(selected, translated, rerouted, done, since, time.Time{}, nowhere)
 			for _, p := range nextR {
 				if !slices.Contains(rerouted, p) && !slices.Contains(translatedAt[installed], p) {
 					rt.Fatalf("%s is rerouted, but the hosts have only configuration %d", p, installed)
@@ -45,7 +46,7 @@ func TestPodsAreReroutedOnlyAfterTheHostsTranslateThem(t *testing.T) {
 				rt.Fatalf("nothing waits, but translated %v and rerouted %v for %v", nextT, nextR, selected)
 			}
 			config++
-			sets.written(config, translated, nextT, rerouted, nextR)
+			sets.written(config, time.Time{}, translated, nextT, rerouted, nextR)
 			translated, rerouted = nextT, nextR
 			translatedAt[config] = translated
 		}
@@ -65,9 +66,9 @@ func TestPodsSettle(t *testing.T) {
 				rt.Fatalf("still waiting after %d passes with everything confirmed", passes)
 			}
 			var nextT, nextR []netip.Addr
-			nextT, nextR, waiting = sets.next(selected, translated, rerouted, confirmations{hosts: config, all: config}, 1)
+			nextT, nextR, waiting = sets.next(selected, translated, rerouted, confirmations{hosts: config, all: config}, 1, time.Time{}, nowhere)
 			config++
-			sets.written(config, translated, nextT, rerouted, nextR)
+			sets.written(config, time.Time{}, translated, nextT, rerouted, nextR)
 			translated, rerouted = nextT, nextR
 		}
 		for _, set := range [][]netip.Addr{translated, rerouted} {
@@ -76,4 +77,36 @@ func TestPodsSettle(t *testing.T) {
 			}
 		}
 	})
+}
+
+func nowhere(netip.Addr) bool { return false }
+
+func TestAPodThatChangesItsEgressIPLeavesTheOldOneFirst(t *testing.T) {
+	pod := netip.MustParseAddr("10.244.0.1")
+	var sets podSets
+	elsewhere := func(netip.Addr) bool { return true }
+	translated, rerouted, waiting := sets.next([]netip.Addr{pod}, nil, nil, confirmations{}, 1, time.Time{}, elsewhere)
+	if len(translated) != 0 || len(rerouted) != 0 || !waiting {
+		t.Errorf("translated %v, rerouted %v, waiting %v while another EgressIP translates the pod", translated, rerouted, waiting)
+	}
+}
+
+func TestAPodThatLeftIsNotTranslatedForEverForASilentChassis(t *testing.T) {
+	pod := netip.MustParseAddr("10.244.0.1")
+	var sets podSets
+	start := time.Unix(100, 0)
+	silent := confirmations{hosts: 1, all: 1}
+	translated, rerouted, _ := sets.next(nil, []netip.Addr{pod}, []netip.Addr{pod}, silent, 1, start, nowhere)
+	if len(translated) != 1 || len(rerouted) != 0 {
+		t.Fatalf("translated %v, rerouted %v, want it translated and no longer rerouted", translated, rerouted)
+	}
+	sets.written(5, start, []netip.Addr{pod}, translated, []netip.Addr{pod}, rerouted)
+	for _, tc := range []struct {
+		after time.Duration
+		want  int
+	}{{overlapAtMost - 1, 1}, {overlapAtMost, 0}} {
+		if got, _, _ := sets.next(nil, translated, nil, silent, 1, start.Add(tc.after), nowhere); len(got) != tc.want {
+			t.Errorf("after %s translated %v, want %d", tc.after, got, tc.want)
+		}
+	}
 }

@@ -35,19 +35,20 @@ type Writer struct {
 	work   *work
 	synced []toolscache.InformerSynced
 
-	epoch       int64 // of this leadership
-	beginning   int64 // configuration number of the take-over: what is older has no known history
-	config      int64 // newest configuration number written
-	plan        plan
-	heartbeats  heartbeats
-	gateways    map[string]gateway           // node -> its gateway router, or why it has none
-	services    map[string]service           // EgressIP -> how the last pass served it
-	selected    map[string][]netip.Addr      // EgressIP -> its pods in the last pass
-	podSets     map[string]*podSets          // EgressIP -> its pods' way through the sets
-	waiting     map[string]bool              // EgressIPs with pods that wait for a confirmation
-	departures  map[place]departure          // places that traffic was led away from
-	egressIPs   latest[*egressipv1.EgressIP] // written, not yet seen in the cache
-	egressNodes latest[*v1alpha1.EgressNode] // likewise
+	epoch        int64 // of this leadership
+	beginning    int64 // configuration number of the take-over: what is older has no known history
+	config       int64 // newest configuration number written
+	plan         plan
+	heartbeats   heartbeats
+	gateways     map[string]gateway           // node -> its gateway router, or why it has none
+	services     map[string]service           // EgressIP -> how the last pass served it
+	selected     map[string][]netip.Addr      // EgressIP -> its pods in the last pass
+	podSets      map[string]*podSets          // EgressIP -> its pods' way through the sets
+	translatedBy map[netip.Addr]string        // pod -> the EgressIP that translates it
+	waiting      map[string]bool              // EgressIPs with pods that wait for a confirmation
+	departures   map[place]departure          // places that traffic was led away from
+	egressIPs    latest[*egressipv1.EgressIP] // written, not yet seen in the cache
+	egressNodes  latest[*v1alpha1.EgressNode] // likewise
 }
 
 type gateway struct {
@@ -167,6 +168,7 @@ func (w *Writer) takeOver(ctx context.Context) error {
 	}
 	w.config = w.beginning
 	w.podSets, w.waiting, w.departures = map[string]*podSets{}, map[string]bool{}, map[place]departure{}
+	w.translatedBy = map[netip.Addr]string{}
 	w.services, w.selected = map[string]service{}, map[string][]netip.Addr{}
 	metricEpoch.Set(float64(epoch))
 	w.Log.Info("took over", "epoch", epoch, "config", w.config)
