@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -44,6 +45,8 @@ const (
 	lastPause  = time.Second
 	// passTimeout bounds a pass, so that an API server that does not answer does not hold up announcements.
 	passTimeout = 5 * time.Second
+	// A cache that is not filled after this time ends the agent.
+	forever = 10 * 365 * 24 * time.Hour
 )
 
 // Options of an agent. All are required.
@@ -84,8 +87,8 @@ func (o Options) validate() error {
 	return errors.Join(missing...)
 }
 
-// Run runs the agent until the context is done. It returns an error if it cannot start, or if the API server cannot
-// be reached within two minutes of the start; later it tries for ever.
+// Run runs the agent until the context is done. It waits for the API server and for Open vSwitch for ever, at the start
+// as later: on a node that boots they come up in any order. An error means that the agent cannot work as configured.
 func Run(ctx context.Context, config *rest.Config, o Options) error {
 	if err := o.validate(); err != nil {
 		return err
@@ -147,8 +150,9 @@ func newManager(config *rest.Config, o Options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("scheme: %w", err)
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme,
-		Logger: o.Log,
+		Scheme:         scheme,
+		MapperProvider: clusterScoped,
+		Logger:         o.Log,
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.EgressNode{}: {Field: fields.OneTermEqualSelector(metav1.ObjectNameField, o.NodeName)},
 		}},
@@ -161,6 +165,15 @@ func newManager(config *rest.Config, o Options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
+// clusterScoped maps the two types that the agent uses, so that it need not ask the API server for what is known, nor
+// wait for it to start.
+func clusterScoped(*rest.Config, *http.Client) (meta.RESTMapper, error) {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("EgressNode"), meta.RESTScopeRoot)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Node"), meta.RESTScopeRoot)
+	return mapper, nil
+}
+
 // watch runs the reconciler whenever the spec or Open vSwitch changed. Changes of the status are its own.
 func watch(mgr ctrl.Manager, r *reconciler, changes <-chan event.GenericEvent) error {
 	err := ctrl.NewControllerManagedBy(mgr).
@@ -170,6 +183,7 @@ func watch(mgr ctrl.Manager, r *reconciler, changes <-chan event.GenericEvent) e
 		WithOptions(controller.Options{
 			RateLimiter:           workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstPause, lastPause),
 			ReconciliationTimeout: passTimeout,
+			CacheSyncTimeout:      forever,
 		}).
 		Complete(r)
 	if err != nil {
@@ -193,7 +207,7 @@ func addChecks(ctx context.Context, mgr ctrl.Manager, ovs *vswitch.Watcher) erro
 	}
 	connected := func(*http.Request) error {
 		if s := ovs.State(); !s.Connected {
-			return fmt.Errorf("Open vSwitch is not connected: %s", s.Problem)
+			return fmt.Errorf("no connection to Open vSwitch: %s", s.Problem)
 		}
 		return nil
 	}

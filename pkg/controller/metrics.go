@@ -43,10 +43,11 @@ func init() {
 		metricTransactions, metricTransactionSeconds, metricPassSeconds)
 }
 
-// measure sets the gauges that follow from a pass.
+// measure sets the gauges that follow from a pass, and counts the moves since the last one.
 func (w *Writer) measure(services map[string]service) {
 	served, waiting, refused, pods := 0, 0, 0, 0
 	for name, s := range services {
+		countMoves(w.services[name], s)
 		served += len(s.served)
 		waiting += len(w.plan.placements[name]) - len(s.served)
 		refused += len(w.plan.refusals[name])

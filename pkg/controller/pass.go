@@ -42,20 +42,9 @@ func (w *Writer) pass(ctx context.Context, t todo) (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
-	if t.confirmed || t.plan {
-		maps.Copy(t.egressIPs, w.waiting)
-	}
-	services := map[string]service{}
-	for _, e := range c.egressIPs {
-		services[e.Name] = w.serve(ctx, c, e)
-		if t.all || !reflect.DeepEqual(services[e.Name], w.services[e.Name]) {
-			t.egressIPs[e.Name] = true
-		}
-	}
-	if t.all {
-		if err := w.addOrphans(ctx, t.egressIPs); err != nil {
-			return next, err
-		}
+	services, err := w.decide(ctx, c, &t)
+	if err != nil {
+		return next, err
 	}
 	// Who is told that nothing can host its address is told before its pods leave otherwise.
 	problems := w.writeStatuses(ctx, c, services, t, func(s service) bool { return len(s.hosts) == 0 })
@@ -64,12 +53,27 @@ func (w *Writer) pass(ctx context.Context, t todo) (next time.Time, err error) {
 	}
 	problems = errors.Join(problems, w.writeTargets(ctx, c))
 	problems = errors.Join(problems, w.writeStatuses(ctx, c, services, t, func(s service) bool { return len(s.hosts) > 0 }))
-	for name, s := range services {
-		countMoves(w.services[name], s)
-	}
-	w.services = services
 	w.measure(services)
+	w.services = services
 	return next, problems
+}
+
+// decide says how each EgressIP is served, and adds to t those that need their rows looked at.
+func (w *Writer) decide(ctx context.Context, c *cluster, t *todo) (map[string]service, error) {
+	if t.confirmed || t.plan {
+		maps.Copy(t.egressIPs, w.waiting)
+	}
+	services := make(map[string]service, len(c.egressIPs))
+	for _, e := range c.egressIPs {
+		services[e.Name] = w.serve(ctx, c, e)
+		if t.all || !reflect.DeepEqual(services[e.Name], w.services[e.Name]) {
+			t.egressIPs[e.Name] = true
+		}
+	}
+	if t.all {
+		return services, w.addOrphans(ctx, t.egressIPs)
+	}
+	return services, nil
 }
 
 // serve decides how an EgressIP is served, and says which of its hosts cannot.

@@ -16,6 +16,7 @@ import (
 // dead node blocks it for ever.
 type Barrier struct {
 	client client.Client
+	closed chan struct{}
 }
 
 // OpenBarrier connects to a southbound database, tries until it succeeds or ctx ends. changed is called, one at a
@@ -39,11 +40,16 @@ func OpenBarrier(ctx context.Context, e Endpoint, changed func(), log logr.Logge
 		return nil, fmt.Errorf("southbound: monitor: %w", err)
 	}
 	log.Info("connected to the southbound database", "endpoint", c.CurrentEndpoint())
-	return &Barrier{client: c}, nil
+	b := &Barrier{client: c, closed: make(chan struct{})}
+	go probe(c, b.closed)
+	return b, nil
 }
 
 // Close ends the connection for good.
-func (b *Barrier) Close() { b.client.Close() }
+func (b *Barrier) Close() {
+	close(b.closed)
+	b.client.Close()
+}
 
 // Connected says whether the server answers.
 func (b *Barrier) Connected() bool { return b.client.Connected() }

@@ -43,8 +43,9 @@ func ParseEndpoint(addresses string, tlsConfig *tls.Config) (Endpoint, error) {
 
 const (
 	connectTimeout = 5 * time.Second
-	// inactivityProbe finds a server that went away without closing the connection.
-	inactivityProbe = 10 * time.Second
+	// probeInterval and probeTimeout find a server that went away without closing the connection.
+	probeInterval = 5 * time.Second
+	probeTimeout  = 5 * time.Second
 )
 
 // forever is the backoff of reconnects: 50 ms up to 5 s, without end.
@@ -59,7 +60,7 @@ func (e Endpoint) options(log logr.Logger) []client.Option {
 	opts := []client.Option{
 		client.WithLogger(&log),
 		client.WithLeaderOnly(true),
-		client.WithInactivityCheck(inactivityProbe, connectTimeout, forever()),
+		client.WithReconnect(connectTimeout, forever()),
 	}
 	for _, a := range e.Addresses {
 		opts = append(opts, client.WithEndpoint(a))
@@ -105,4 +106,24 @@ func schemaOf(ctx context.Context, database string, e Endpoint, log logr.Logger)
 	}
 	defer c.Close()
 	return c.Schema(), nil
+}
+
+// probe asks the server for an echo (RFC 7047, 4.1.11) until stop is closed, and makes the connection anew when
+// none comes. libovsdb's own inactivity check is not used: in v0.8.1 a transaction can send on the channel that
+// its handler of a disconnect closes, which panics.
+func probe(c client.Client, stop <-chan struct{}) {
+	tick := time.NewTicker(probeInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+		if err := c.Echo(ctx); errors.Is(err, context.DeadlineExceeded) {
+			c.Disconnect() // libovsdb connects again
+		}
+		cancel()
+	}
 }

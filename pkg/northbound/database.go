@@ -29,6 +29,7 @@ type Database struct {
 	client       client.Client
 	capabilities Capabilities
 	layout       Layout
+	closed       chan struct{}
 }
 
 // Open connects, tries until it succeeds or ctx ends, and keeps the connection until Close.
@@ -37,7 +38,7 @@ func Open(ctx context.Context, e Endpoint, layout Layout, observer Observer, log
 	if err != nil {
 		return nil, err
 	}
-	d := &Database{capabilities: capabilitiesOf(schema), layout: layout}
+	d := &Database{capabilities: capabilitiesOf(schema), layout: layout, closed: make(chan struct{})}
 	m, err := northboundModel(d.capabilities)
 	if err != nil {
 		return nil, fmt.Errorf("northbound model: %w", err)
@@ -50,13 +51,17 @@ func Open(ctx context.Context, e Endpoint, layout Layout, observer Observer, log
 		d.client.Close()
 		return nil, fmt.Errorf("northbound: monitor: %w", err)
 	}
+	go probe(d.client, d.closed)
 	log.Info("connected to the northbound database", "schema", schema.Version, "endpoint", d.client.CurrentEndpoint(),
 		"natMatch", d.capabilities.NATMatch, "qosMark", d.capabilities.QoSMark)
 	return d, nil
 }
 
 // Close ends the connection for good.
-func (d *Database) Close() { d.client.Close() }
+func (d *Database) Close() {
+	close(d.closed)
+	d.client.Close()
+}
 
 // Connected says whether the server answers.
 func (d *Database) Connected() bool { return d.client.Connected() }

@@ -3,7 +3,6 @@ package northbound
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/netip"
 	"strings"
 )
 
@@ -90,12 +89,4 @@ func setName(o Owner, role string) string {
 	}
 	sum := sha256.Sum256([]byte(o.Type + "/" + o.Name))
 	return "egress_" + clean + "_" + hex.EncodeToString(sum[:4]) + "_" + role
-}
-
-// familyOf is the match keyword of an address's family: ip4 or ip6.
-func familyOf(a netip.Addr) string {
-	if a.Is4() {
-		return "ip4"
-	}
-	return "ip6"
 }
