@@ -38,16 +38,14 @@ func (w *Writer) pass(ctx context.Context, t todo) (next time.Time, err error) {
 	if err != nil {
 		return next, err
 	}
-	next, err = w.writePreparations(ctx, c, done)
-	if err != nil {
-		return next, err
-	}
+	next, problems := w.writePreparations(ctx, c, done)
 	services, err := w.decide(ctx, c, &t)
 	if err != nil {
-		return next, err
+		return next, errors.Join(err, problems)
 	}
 	// Who is told that nothing can host its address is told before its pods leave otherwise.
-	problems := w.writeStatuses(ctx, c, services, t, func(s service) bool { return len(s.hosts) == 0 })
+	problems = errors.Join(problems,
+		w.writeStatuses(ctx, c, services, t, func(s service) bool { return len(s.hosts) == 0 }))
 	if err := w.writeRows(ctx, c, services, t, done); err != nil {
 		return next, errors.Join(err, problems)
 	}
