@@ -42,7 +42,7 @@ func (l ledger) due(now time.Time) []netip.Addr {
 // next is when an address has to be announced next; more is false if none has.
 func (l ledger) next() (at time.Time, more bool) {
 	for _, r := range l {
-		if t, any := r.nextAnnouncement(); any && (!more || t.Before(at)) {
+		if t, planned := r.nextAnnouncement(); planned && (!more || t.Before(at)) {
 			at, more = t, true
 		}
 	}

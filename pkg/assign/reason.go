@@ -4,21 +4,21 @@ package assign
 type Reason string
 
 const (
-	// InvalidAddress: not an address, or none that packets could come from.
+	// InvalidAddress means: not an address, or none that packets could come from.
 	InvalidAddress Reason = "InvalidAddress"
-	// NodeAddress: an address of a node.
+	// NodeAddress means: an address of a node.
 	NodeAddress Reason = "NodeAddress"
-	// ReservedNetwork: in a network of the cluster, or a subnet's own network or broadcast address.
+	// ReservedNetwork means: in a network of the cluster, or a subnet's own network or broadcast address.
 	ReservedNetwork Reason = "ReservedNetwork"
-	// Taken: belongs to an older EgressIP.
+	// Taken means: belongs to an older EgressIP.
 	Taken Reason = "Taken"
-	// NoEgressNode: no node is labelled and Ready.
+	// NoEgressNode means: no node is labelled and Ready.
 	NoEgressNode Reason = "NoEgressNode"
-	// NoSubnet: no egress node's primary subnet contains the address.
+	// NoSubnet means: no egress node's primary subnet contains the address.
 	NoSubnet Reason = "NoSubnet"
-	// NoAgent: the egress nodes whose subnet contains the address have no live agent.
+	// NoAgent means: the egress nodes whose subnet contains the address have no live agent.
 	NoAgent Reason = "NoAgent"
-	// NotEnoughNodes: every node that could host the address hosts another one of the same EgressIP.
+	// NotEnoughNodes means: every node that could host the address hosts another one of the same EgressIP.
 	NotEnoughNodes Reason = "NotEnoughNodes"
 )
 

@@ -16,7 +16,7 @@ import (
 // dead node blocks it for ever.
 type Barrier struct {
 	client client.Client
-	closed chan struct{}
+	stop   context.CancelFunc // ends the probes
 }
 
 // OpenBarrier connects to a southbound database, tries until it succeeds or ctx ends. changed is called, one at a
@@ -40,14 +40,12 @@ func OpenBarrier(ctx context.Context, e Endpoint, changed func(), log logr.Logge
 		return nil, fmt.Errorf("southbound: monitor: %w", err)
 	}
 	log.Info("connected to the southbound database", "endpoint", c.CurrentEndpoint())
-	b := &Barrier{client: c, closed: make(chan struct{})}
-	go probe(c, b.closed)
-	return b, nil
+	return &Barrier{client: c, stop: keep(ctx, c)}, nil
 }
 
 // Close ends the connection for good.
 func (b *Barrier) Close() {
-	close(b.closed)
+	b.stop()
 	b.client.Close()
 }
 

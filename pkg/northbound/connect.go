@@ -108,20 +108,27 @@ func schemaOf(ctx context.Context, database string, e Endpoint, log logr.Logger)
 	return c.Schema(), nil
 }
 
-// probe asks the server for an echo (RFC 7047, 4.1.11) until stop is closed, and makes the connection anew when
+// keep starts the probes of a connection; they go on until the returned function is called, whatever becomes of ctx.
+func keep(ctx context.Context, c client.Client) (stop context.CancelFunc) {
+	ctx, stop = context.WithCancel(context.WithoutCancel(ctx))
+	go probe(ctx, c)
+	return stop
+}
+
+// probe asks the server for an echo (RFC 7047, 4.1.11) until ctx ends, and makes the connection anew when
 // none comes. libovsdb's own inactivity check is not used: in v0.8.1 a transaction can send on the channel that
 // its handler of a disconnect closes, which panics.
-func probe(c client.Client, stop <-chan struct{}) {
+func probe(ctx context.Context, c client.Client) {
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
-		if err := c.Echo(ctx); errors.Is(err, context.DeadlineExceeded) {
+		attempt, cancel := context.WithTimeout(ctx, probeTimeout)
+		if err := c.Echo(attempt); errors.Is(err, context.DeadlineExceeded) {
 			c.Disconnect() // libovsdb connects again
 		}
 		cancel()

@@ -29,7 +29,7 @@ type Database struct {
 	client       client.Client
 	capabilities Capabilities
 	layout       Layout
-	closed       chan struct{}
+	stop         context.CancelFunc // ends the probes
 }
 
 // Open connects, tries until it succeeds or ctx ends, and keeps the connection until Close.
@@ -38,7 +38,7 @@ func Open(ctx context.Context, e Endpoint, layout Layout, observer Observer, log
 	if err != nil {
 		return nil, err
 	}
-	d := &Database{capabilities: capabilitiesOf(schema), layout: layout, closed: make(chan struct{})}
+	d := &Database{capabilities: capabilitiesOf(schema), layout: layout}
 	m, err := northboundModel(d.capabilities)
 	if err != nil {
 		return nil, fmt.Errorf("northbound model: %w", err)
@@ -51,7 +51,7 @@ func Open(ctx context.Context, e Endpoint, layout Layout, observer Observer, log
 		d.client.Close()
 		return nil, fmt.Errorf("northbound: monitor: %w", err)
 	}
-	go probe(d.client, d.closed)
+	d.stop = keep(ctx, d.client)
 	log.Info("connected to the northbound database", "schema", schema.Version, "endpoint", d.client.CurrentEndpoint(),
 		"natMatch", d.capabilities.NATMatch, "qosMark", d.capabilities.QoSMark)
 	return d, nil
@@ -59,7 +59,7 @@ func Open(ctx context.Context, e Endpoint, layout Layout, observer Observer, log
 
 // Close ends the connection for good.
 func (d *Database) Close() {
-	close(d.closed)
+	d.stop()
 	d.client.Close()
 }
 

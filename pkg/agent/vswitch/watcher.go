@@ -139,7 +139,7 @@ func (w *Watcher) Start(ctx context.Context) error {
 		reason := w.session(ctx).Error()
 		if ctx.Err() != nil {
 			w.end("stopped")
-			return nil
+			return nil //nolint:nilerr // being told to stop is no failure
 		}
 		if w.end(reason) {
 			pause = firstPause
