@@ -5,10 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 name=demo
-title() { printf '\n\e[1m%s\e[0m\n' "$*"; }
+bold='' dim='' plain=''
+if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; fi
+title() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 say() { printf '  %s\n' "$*"; }
+command_line() { printf '  %s$ %s%s\n' "$dim" "$*" "$plain"; }
 run() {
-  printf '  \e[2m$ %s\e[0m\n' "$*"
+  command_line "$@"
   "$@" 2>&1 | sed 's/^/    /'
 }
 netcluster() { bin/netcluster "$@" --name "$name"; }
@@ -23,7 +26,7 @@ source_of_pod() { inside pod/shop/web -- curl --silent --max-time 2 "http://$ser
 
 expect_source() {
   local seen
-  printf '  \e[2m$ netcluster exec pod/shop/web -- curl http://%s:8080/\e[0m\n' "$server"
+  command_line "netcluster exec pod/shop/web -- curl http://$server:8080/"
   for _ in $(seq 50); do
     seen=$(source_of_pod)
     if [ "$seen" = "$1" ]; then
@@ -67,25 +70,26 @@ run kubectl wait --for=condition=Ready pod/web --namespace shop --timeout 30s
 expect_source 172.18.0.11
 
 title "4. An EgressIP for all pods of the shop. The server sees that, and nothing else."
-cat <<'Y' | tee /dev/stderr 2> >(sed 's/^/    /' >&2) | kubectl apply -f - | sed 's/^/    /'
-apiVersion: k8s.ovn.org/v1
+egress_ip='apiVersion: k8s.ovn.org/v1
 kind: EgressIP
 metadata:
   name: shop
 spec:
   egressIPs: [172.18.0.201]
   namespaceSelector:
-    matchLabels: {env: shop}
-Y
+    matchLabels: {env: shop}'
+sed 's/^/    /' <<<"$egress_ip"
+command_line 'kubectl apply -f shop.yaml'
+kubectl apply -f - <<<"$egress_ip" | sed 's/^/    /'
 run kubectl wait --for=condition=Assigned egressip/shop --timeout 30s
 run kubectl get eip
 expect_source 172.18.0.201
 
 title "5. How OVN does it: the pods are in a set; one policy sends the set to the hosting node, one row translates it."
 host=$(kubectl get eip shop -o jsonpath='{.status.items[0].node}')
-printf '  \e[2m$ ovn-nbctl lr-policy-list ovn_cluster_router\e[0m\n'
+command_line 'ovn-nbctl lr-policy-list ovn_cluster_router'
 bin/netcluster nbctl --name "$name" lr-policy-list ovn_cluster_router | grep egress_ | sed 's/^/    /'
-printf '  \e[2m$ ovn-nbctl find NAT external_ip=172.18.0.201   (on GR_%s)\e[0m\n' "$host"
+command_line "ovn-nbctl find NAT external_ip=172.18.0.201   (on GR_$host)"
 bin/netcluster nbctl --name "$name" --columns=type,external_ip,logical_ip,match find NAT external_ip=172.18.0.201 | sed 's/^/    /'
 
 title "6. $host loses power. The address moves; the pod keeps its source."
