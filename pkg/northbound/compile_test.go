@@ -156,8 +156,8 @@ func TestTheGuardAsksInOrder(t *testing.T) {
 	if !slices.Equal(order, want) {
 		t.Errorf("order %v, want %v", order, want)
 	}
-	if len(p.QoS) != 2 {
-		t.Errorf("%d QoS rows for two switches", len(p.QoS))
+	if len(p.QoS) != 4 {
+		t.Errorf("%d QoS rows for two switches, want 4", len(p.QoS))
 	}
 }
 

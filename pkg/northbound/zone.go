@@ -55,14 +55,28 @@ func CompileZone(z Zone) Program {
 		p.Policies = append(p.Policies, guardPolicies(z, g)...)
 	}
 	if z.Capabilities.QoSMark {
-		for _, s := range z.Switches {
-			p.QoS = append(p.QoS, QoS{
-				Role: "mark-reply-traffic:" + s, Switch: s, Priority: priorityMarkReply, Mark: markReply,
-				Match: fmt.Sprintf("ip4.src == $%s && ct.trk && ct.rpl", servedSet),
-			})
+		for _, name := range z.Switches {
+			p.QoS = append(p.QoS, replyMarks(z, name)...)
 		}
 	}
 	return p
+}
+
+// replyMarks mark what served pods answer to the outside directly, as they do for services with
+// externalTrafficPolicy Local. Answers to the inside stay unmarked: where the packet goes through a tunnel, the host
+// would look up the tunnel's route with the mark.
+func replyMarks(z Zone, name string) []QoS {
+	source := "ip4.src == $" + servedSet
+	return []QoS{
+		{
+			Role: "mark-reply-traffic:" + name, Switch: name, Priority: priorityMarkReply, Mark: markReply,
+			Match: source + " && ct.trk && ct.rpl",
+		},
+		{
+			Role: "inside-reply-traffic:" + name, Switch: name, Priority: priorityMarkReply + 1, Mark: 0,
+			Match: source + " && ip4.dst == " + prefixSet(slices.Concat(z.Networks.Cluster, z.Networks.Join)),
+		},
+	}
 }
 
 // insidePolicies keep traffic inside the cluster away from the reroutes, and drop what no reroute took.
