@@ -19,15 +19,14 @@ var (
 
 // Connection tracking zones and marks of br-ex, numbered as in OVN-Kubernetes.
 const (
-	bridgeZone         = 64000 // who began a connection of the node's address: OVN or the host
-	hostServiceZone    = 64001 // the host's connections to services
-	ovnMark            = 1
-	hostMark           = 2
-	podToNodeMark      = 0x3f0 // pkt_mark of pods' packets to node addresses: they keep the node's address
-	geneveDestination  = 6081
-	nodePortsFirst     = 30000
-	nodePortsLast      = 32767
-	defaultBridgeFlows = "table=0,priority=0,actions=NORMAL\n"
+	bridgeZone        = 64000 // who began a connection of the node's address: OVN or the host
+	hostServiceZone   = 64001 // the host's connections to services
+	ovnMark           = 1
+	hostMark          = 2
+	podToNodeMark     = 0x3f0 // pkt_mark of pods' packets to node addresses: they keep the node's address
+	geneveDestination = 6081
+	nodePortsFirst    = 30000
+	nodePortsLast     = 32767
 )
 
 // bridgePorts are OpenFlow port numbers of br-ex.
@@ -65,7 +64,7 @@ func (s *State) installBridgeFlows(ctx context.Context, n *Node) error {
 // the same node needs six.
 func bridgeFlows(n *Node, services netip.Prefix, p bridgePorts) string {
 	var b strings.Builder
-	b.WriteString(defaultBridgeFlows)
+	b.WriteString("table=0,priority=0,actions=NORMAL\n")
 	flow := func(table, priority int, match, actions string) {
 		fmt.Fprintf(&b, "table=%d,priority=%d,%s,actions=%s\n", table, priority, match, actions)
 	}

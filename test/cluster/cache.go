@@ -23,7 +23,11 @@ func cached(ctx context.Context, elem []string, fill func(temporary, final strin
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lockFile(ctx, final+".lock")
+	lock := final + ".lock"
+	if err := os.WriteFile(lock, nil, 0o600); err != nil {
+		return "", err
+	}
+	unlock, err := lockFile(ctx, lock)
 	if err != nil {
 		return "", err
 	}
@@ -47,9 +51,9 @@ func cached(ctx context.Context, elem []string, fill func(temporary, final strin
 	return final, nil
 }
 
-// lockFile waits for the exclusive lock of a file, which it creates; the kernel frees the lock if its holder dies.
+// lockFile waits for the exclusive lock of a file or directory; the kernel frees the lock if its holder dies.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

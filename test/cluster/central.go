@@ -106,11 +106,10 @@ func waitForSocket(ctx context.Context, p *Process, path string) error {
 		if !p.Alive() {
 			return false, fmt.Errorf("it has ended, see %s", LogPath(p.Cluster, p.Component))
 		}
-		conn, err := net.Dial("unix", path)
-		if err != nil {
-			return false, nil // not yet
+		if conn, err := net.Dial("unix", path); err == nil {
+			return true, conn.Close()
 		}
-		return true, conn.Close()
+		return false, nil
 	})
 	if err != nil {
 		return fmt.Errorf("wait for %s to listen on %s: %w", p.Component, path, err)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -175,7 +176,7 @@ func (s *State) waitForAPI(ctx context.Context) error {
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for kube-apiserver: %w (last answer: %v)", err, last)
+		return fmt.Errorf("wait for kube-apiserver: %w", errors.Join(err, last))
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func buildControlPlane(ctx context.Context, source, dir string) error {
 		"k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kube-controller-manager",
 		"k8s.io/kubernetes/cmd/kubectl", "./cmd/etcd")
 	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if _, err := runWith(cmd); err != nil {
 		return fmt.Errorf("build in %s (a first build downloads modules: is there a network?): %w", source, err)
 	}

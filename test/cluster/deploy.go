@@ -180,8 +180,11 @@ func (d *deployment) startOn(ctx context.Context, w workload, n *Node, component
 // databaseFlags lead the controllers to the northbound and southbound databases over TLS.
 func (d *deployment) databaseFlags() []string {
 	var flags []string
-	for prefix, remote := range map[string]string{"--nb-": d.Zones[0].NBTLS, "--sb-": d.Zones[0].SBTLS} {
-		flags = append(flags, prefix+"address="+remote,
+	for _, database := range []struct{ prefix, remote string }{
+		{"--nb-", d.Zones[0].NBTLS}, {"--sb-", d.Zones[0].SBTLS},
+	} {
+		prefix := database.prefix
+		flags = append(flags, prefix+"address="+database.remote,
 			prefix+"client-privkey="+d.Path("pki", ovnClientKeyFile),
 			prefix+"client-cert="+d.Path("pki", ovnClientCertFile),
 			prefix+"client-cacert="+d.Path("pki", ovnCAFile))

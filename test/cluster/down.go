@@ -46,6 +46,31 @@ func Down(ctx context.Context, name string) error {
 	if err := os.RemoveAll(Directory(name)); err != nil {
 		return fmt.Errorf("cluster %s: %w", name, err)
 	}
+	return unmountNames(ctx)
+}
+
+// unmountNames undoes, when no network namespace has a name any more, what ip netns did for the first name: it
+// mounted the directory of names over itself.
+func unmountNames(ctx context.Context) error {
+	if _, err := os.Stat(Root); errors.Is(err, os.ErrNotExist) {
+		return nil // there was never a cluster
+	}
+	unlock, err := lockFile(ctx, Root)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	names, err := os.ReadDir(namespaceDirectory)
+	if errors.Is(err, os.ErrNotExist) || len(names) > 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("names of network namespaces: %w", err)
+	}
+	// EINVAL: it is not a mount point.
+	if err := unix.Unmount(namespaceDirectory, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("unmount %s: %w", namespaceDirectory, err)
+	}
 	return nil
 }
 

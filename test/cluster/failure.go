@@ -99,34 +99,19 @@ func (c *Cluster) Heal(ctx context.Context, node string, how Failure) error {
 }
 
 func (c *Cluster) heal(ctx context.Context, n *Node, how Failure) error {
-	switch how {
-	case Power:
-		if err := errors.Join(c.joinLinks(n), c.eachProcess(n, (*Process).Thaw)); err != nil {
-			return err
-		}
-	case Link:
-		if err := c.joinLinks(n); err != nil {
-			return err
-		}
-	case OVN:
-		if err := c.killSwitch(ctx, n); err != nil { // what an interrupted heal has started
-			return err
-		}
-		if err := c.restartSwitch(ctx, n); err != nil {
-			return err
-		}
-	case Reboot:
-		if err := c.shutDown(ctx, n); err != nil {
-			return err
-		}
-		if err := c.buildNode(ctx, n); err != nil {
-			return err
-		}
-		if err := c.restartSwitch(ctx, n); err != nil {
-			return err
-		}
-	default:
+	repair := map[Failure]func(context.Context, *Node) error{
+		Power: func(_ context.Context, n *Node) error {
+			return errors.Join(c.joinLinks(n), c.eachProcess(n, (*Process).Thaw))
+		},
+		Link:   func(_ context.Context, n *Node) error { return c.joinLinks(n) },
+		OVN:    c.restartSwitch,
+		Reboot: c.boot,
+	}[how]
+	if repair == nil {
 		return fmt.Errorf("unknown failure %q", how)
+	}
+	if err := repair(ctx, n); err != nil {
+		return err
 	}
 	// Kubelet is back from here on; only then do the pods run that are processes of this node.
 	if err := os.Remove(n.failureFile()); err != nil {
@@ -144,8 +129,22 @@ func (c *Cluster) heal(ctx context.Context, n *Node, how Failure) error {
 	})
 }
 
+// boot makes a node anew around its databases, up to and including ovn-controller.
+func (c *Cluster) boot(ctx context.Context, n *Node) error {
+	if err := c.shutDown(ctx, n); err != nil { // what an interrupted heal has started
+		return err
+	}
+	if err := c.buildNode(ctx, n); err != nil {
+		return err
+	}
+	return c.restartSwitch(ctx, n)
+}
+
 // restartSwitch starts what startNode started, and installs the flows, which were lost with ovs-vswitchd.
 func (c *Cluster) restartSwitch(ctx context.Context, n *Node) error {
+	if err := c.killSwitch(ctx, n); err != nil {
+		return err
+	}
 	r := &release{tools: c.Tools} // the databases exist: no schema is needed
 	if err := c.startNode(ctx, n, r); err != nil {
 		return err

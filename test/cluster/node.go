@@ -16,7 +16,7 @@ import (
 const (
 	externalBridge    = "br-ex"
 	integrationBridge = "br-int"
-	uplink            = "eth0" // the node's port on the underlay, a port of br-ex
+	uplink            = "eth0" // the port on the underlay, in nodes a port of br-ex
 	managementPort    = "ovn-k8s-mp0"
 	podMTU            = 1400
 )
@@ -34,13 +34,14 @@ func (s *State) buildNode(ctx context.Context, n *Node) error {
 	if err := createNamespace(ctx, n.Namespace); err != nil {
 		return err
 	}
-	if err := setSysctls(n.Namespace, map[string]string{
-		"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
-		// The kernel sees what arrives at ports of the userspace datapath too. It must not answer for the
-		// addresses of br-ex and the management port there, with the MAC address of the port.
-		"ipv4/conf/all/arp_ignore":   "1",
-		"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1",
-	}); err != nil {
+	sysctls := withoutIPv6()
+	sysctls["ipv4/ip_forward"] = "1"
+	sysctls["ipv4/conf/all/rp_filter"] = "0"
+	sysctls["ipv4/conf/default/rp_filter"] = "0"
+	// The kernel sees what arrives at ports of the userspace datapath too. It must not answer for the addresses of
+	// br-ex and the management port there, with the MAC address of the port.
+	sysctls["ipv4/conf/all/arp_ignore"] = "1"
+	if err := setSysctls(n.Namespace, sysctls); err != nil {
 		return err
 	}
 	if err := s.plug(ctx, 1, n.Name, n.Namespace, uplink); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 
@@ -47,7 +48,7 @@ func (n *Node) object() (*corev1.Node, error) {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: n.Name, Annotations: annotations,
 		Labels: map[string]string{
-			corev1.LabelHostname: n.Name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64",
+			corev1.LabelHostname: n.Name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: runtime.GOARCH,
 		},
 	}}, nil
 }

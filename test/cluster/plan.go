@@ -77,7 +77,7 @@ func planNode(s *State, i, externalNetworks int) Node {
 		Name: name, ID: i + 1, Zone: s.Zones[0].Name, Chassis: string(uuid.NewUUID()),
 		Namespace:         namespacePrefix(s.Name) + name,
 		Directory:         filepath.Join(Directory(s.Name), "nodes", name),
-		MAC:               macOf([2]byte{0x02, 0x42}, address),
+		MAC:               macOf(underlayMAC, address),
 		Addresses:         []netip.Prefix{netip.PrefixFrom(address, underlaySubnet.Bits())},
 		PodSubnets:        []netip.Prefix{pods},
 		JoinAddresses:     []netip.Addr{offset(joinSubnet.Addr(), i+1)},
@@ -195,8 +195,11 @@ func prefixAt(subnet netip.Prefix, n int) netip.Prefix {
 	return netip.PrefixFrom(offset(subnet.Addr(), n), subnet.Bits())
 }
 
-// ovnMAC begins the MAC addresses that OVN-Kubernetes derives from an IPv4 address.
-var ovnMAC = [2]byte{0x0a, 0x58}
+// What MAC addresses that are derived from an IPv4 address begin with.
+var (
+	ovnMAC      = [2]byte{0x0a, 0x58} // those that OVN-Kubernetes derives
+	underlayMAC = [2]byte{0x02, 0x42} // those of nodes and of the control plane
+)
 
 func macOf(prefix [2]byte, a netip.Addr) string {
 	raw := a.As4()

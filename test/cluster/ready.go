@@ -31,8 +31,8 @@ func (p *Process) WaitReady(ctx context.Context) error {
 		return last == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for %s to be ready, see %s: %w (last answer: %v)",
-			p.Component, LogPath(p.Cluster, p.Component), err, last)
+		return fmt.Errorf("wait for %s to be ready, see %s: %w",
+			p.Component, LogPath(p.Cluster, p.Component), errors.Join(err, last))
 	}
 	return nil
 }

@@ -115,10 +115,28 @@ func (s *State) gatewayTopology(n *Node) [][]string {
 		[]string{"lr-route-add", router, masqueradeSubnet.String(), masqueradeNextHop.String(), outside},
 		[]string{"static-mac-binding-add", outside, masqueradeNextHop.String(), macOf(ovnMAC, masqueradeNextHop)},
 	)
+	commands = append(commands, s.knownNeighbours(n)...)
 	for _, subnet := range s.ClusterSubnets {
 		commands = append(commands,
 			[]string{"lr-route-add", router, subnet.String(), offset(s.JoinSubnets[0].Addr(), 1).String()},
 			[]string{"lr-nat-add", router, "snat", node.Addr().String(), subnet.String()})
+	}
+	return commands
+}
+
+// knownNeighbours returns the ovn-nbctl commands that tell a node's gateway router the MAC addresses of the control
+// plane and of the other nodes, which are backends of services. If it first has to ask for one, OVN 23.03 loses
+// the first connection of the host to a service for good: it does not apply lb_force_snat_ip to a SYN that TCP
+// sends again.
+func (s *State) knownNeighbours(n *Node) [][]string {
+	bind := func(address netip.Addr, mac string) []string {
+		return []string{"static-mac-binding-add", "rtoe-" + gatewayRouter(n), address.String(), mac}
+	}
+	commands := [][]string{bind(controlAddress, macOf(underlayMAC, controlAddress))}
+	for i := range s.Nodes {
+		if other := &s.Nodes[i]; other.Name != n.Name {
+			commands = append(commands, bind(other.Addresses[0].Addr(), other.MAC))
+		}
 	}
 	return commands
 }

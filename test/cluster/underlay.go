@@ -29,7 +29,7 @@ func (s *State) buildUnderlay(ctx context.Context) error {
 	if err := createNamespace(ctx, s.underlayNamespace()); err != nil {
 		return err
 	}
-	if err := setSysctls(s.underlayNamespace(), map[string]string{"ipv6/conf/default/disable_ipv6": "1"}); err != nil {
+	if err := setSysctls(s.underlayNamespace(), withoutIPv6()); err != nil {
 		return err
 	}
 	for i := range s.Externals {
@@ -42,8 +42,10 @@ func (s *State) buildUnderlay(ctx context.Context) error {
 	if err := createNamespace(ctx, s.controlNamespace()); err != nil {
 		return err
 	}
-	control := netip.PrefixFrom(controlAddress, underlaySubnet.Bits())
-	if err := s.plug(ctx, 1, "control", s.controlNamespace(), "eth0", control); err != nil {
+	if err := setSysctls(s.controlNamespace(), withoutIPv6()); err != nil {
+		return err
+	}
+	if err := s.plugControl(ctx); err != nil {
 		return err
 	}
 	for i := range s.Externals {
@@ -51,7 +53,27 @@ func (s *State) buildUnderlay(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// plugControl connects the control plane's namespace, with a MAC address that gateway routers can be told.
+func (s *State) plugControl(ctx context.Context) error {
+	control := netip.PrefixFrom(controlAddress, underlaySubnet.Bits())
+	if err := s.plug(ctx, 1, "control", s.controlNamespace(), uplink, control); err != nil {
+		return err
+	}
+	mac, err := net.ParseMAC(macOf(underlayMAC, controlAddress))
+	if err != nil {
+		return err
+	}
 	return inNetlink(s.controlNamespace(), func(h *netlink.Handle) error {
+		link, err := h.LinkByName(uplink)
+		if err != nil {
+			return fmt.Errorf("link %s: %w", uplink, err)
+		}
+		if err := h.LinkSetHardwareAddr(link, mac); err != nil {
+			return fmt.Errorf("MAC address of %s: %w", uplink, err)
+		}
 		return h.RouteAdd(&netlink.Route{Gw: gatewayAddress.AsSlice()})
 	})
 }
@@ -61,7 +83,9 @@ func (s *State) buildExternal(ctx context.Context, network int, e *External) err
 	if err := createNamespace(ctx, e.Namespace); err != nil {
 		return err
 	}
-	if err := setSysctls(e.Namespace, map[string]string{"ipv4/ip_forward": "1"}); err != nil {
+	sysctls := withoutIPv6()
+	sysctls["ipv4/ip_forward"] = "1"
+	if err := setSysctls(e.Namespace, sysctls); err != nil {
 		return err
 	}
 	var onLink []netip.Prefix
@@ -74,7 +98,7 @@ func (s *State) buildExternal(ctx context.Context, network int, e *External) err
 			return err
 		}
 	}
-	return s.plug(ctx, network, e.Name, e.Namespace, "eth0", onLink...)
+	return s.plug(ctx, network, e.Name, e.Namespace, uplink, onLink...)
 }
 
 // startExternals starts the servers of the external hosts.
@@ -198,6 +222,11 @@ func addAddress(namespace, link string, a netip.Prefix) error {
 
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// withoutIPv6 are the sysctls that keep links from getting IPv6 addresses and making traffic with them.
+func withoutIPv6() map[string]string {
+	return map[string]string{"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"}
 }
 
 // setSysctls sets files below /proc/sys/net in a network namespace. A machine without IPv6 has no files for it.

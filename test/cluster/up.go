@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,13 +30,13 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	if err := checkMachine(&o); err != nil {
 		return nil, err
 	}
+	r, err := s.prepare(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.Mkdir(Directory(o.Name), 0o755); errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("cluster %s exists already: remove it with \"netcluster down --name %s\"", o.Name, o.Name)
 	} else if err != nil {
-		return nil, err
-	}
-	r, err := s.prepare(ctx, o)
-	if err != nil {
 		return nil, err
 	}
 	if err := s.Save(); err != nil {
@@ -42,7 +44,8 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	c := &Cluster{State: s, options: o}
 	if err := c.start(ctx, r); err != nil {
-		return nil, fmt.Errorf("cluster %s: %w", o.Name, err)
+		return nil, fmt.Errorf("cluster %s: %w (\"netcluster down --name %s\" removes what there is of it)",
+			o.Name, err, o.Name)
 	}
 	return c, nil
 }
@@ -51,6 +54,16 @@ func Up(ctx context.Context, o Options) (*Cluster, error) {
 func checkMachine(o *Options) error {
 	if os.Geteuid() != 0 {
 		return errors.New("netcluster needs root: it makes network namespaces")
+	}
+	for command, remedy := range map[string]string{
+		"ip": "apt-get install iproute2", "ethtool": "apt-get install ethtool",
+	} {
+		if _, err := exec.LookPath(command); err != nil {
+			return fmt.Errorf("%w: run %q", err, remedy)
+		}
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		return fmt.Errorf("the userspace datapath of Open vSwitch needs tap devices: %w", err)
 	}
 	if err := os.MkdirAll(Root, 0o755); err != nil {
 		return err
@@ -97,7 +110,14 @@ func (s *State) prepare(ctx context.Context, o Options) (*release, error) {
 func (c *Cluster) start(ctx context.Context, r *release) error {
 	p := &progress{tell: c.options.Progress}
 	if err := p.step("making the underlay and the external hosts", func() error {
-		if err := c.buildUnderlay(ctx); err != nil {
+		// Down removes the mount of the directory of names when it finds no name there.
+		unlock, err := lockFile(ctx, Root)
+		if err != nil {
+			return err
+		}
+		err = c.buildUnderlay(ctx)
+		unlock()
+		if err != nil {
 			return err
 		}
 		return c.startExternals(c.options.Program)
@@ -125,7 +145,10 @@ func (c *Cluster) start(ctx context.Context, r *release) error {
 		}); err != nil {
 			return err
 		}
-		return c.waitForNodes(ctx)
+		if err := c.waitForNodes(ctx); err != nil {
+			return err
+		}
+		return c.waitForServices(ctx)
 	})
 }
 
@@ -183,6 +206,19 @@ func (c *Cluster) waitForNodes(ctx context.Context) error {
 		return fmt.Errorf("nodes %v not ready, see %s: %w", waiting, LogPath(c.Name, "stand-in"), err)
 	}
 	return nil
+}
+
+// waitForServices waits until every node can reach the kubernetes service: a connection that is tried too early may
+// never succeed, because connection tracking remembers where its first packet went.
+func (s *State) waitForServices(ctx context.Context) error {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		vips, err := s.nbctl(ctx, "--bare", "--columns=vips", "list", "load_balancer")
+		return strings.Contains(vips, firstServiceIP.String()), err
+	})
+	if err != nil {
+		return fmt.Errorf("no load balancer for the kubernetes service, see %s: %w", LogPath(s.Name, "stand-in"), err)
+	}
+	return s.waitForChassis(ctx)
 }
 
 func isReady(n *corev1.Node) bool {

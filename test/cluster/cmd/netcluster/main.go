@@ -16,17 +16,21 @@ import (
 	"github.com/ovn-egress/ovn-egress/test/cluster"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run returns the exit status.
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := rootCommand().ExecuteContext(ctx)
 	if exit := (exitStatus)(0); errors.As(err, &exit) {
-		os.Exit(int(exit))
+		return int(exit)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "netcluster:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // exitStatus is the exit status of a command that the user gave, and which has said what was wrong.
