@@ -34,9 +34,7 @@ func main() {
 	flag.IntVar(&o.applies, "applies", 50, "EgressIPs to apply")
 	flag.IntVar(&o.losses, "losses", 10, "nodes to lose")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -48,7 +46,9 @@ type options struct {
 	applies, losses        int
 }
 
-func run(ctx context.Context, o options) error {
+func run(o options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	var r results
 	for i, release := range splitComma(o.releases) {
 		err := withCluster(ctx, o.name, release, func(b *bench) error {

@@ -41,7 +41,7 @@ func (b *bench) measureApply(ctx context.Context, count int) ([]time.Duration, e
 		if err := b.api.Create(ctx, e); err != nil {
 			return nil, err
 		}
-		if _, err := b.untilSource(ctx, pod, address, attempt); err != nil {
+		if _, err := b.untilSource(ctx, pod, address); err != nil {
 			return nil, err
 		}
 		if took := time.Since(start); i > 0 {
@@ -51,7 +51,7 @@ func (b *bench) measureApply(ctx context.Context, count int) ([]time.Duration, e
 			return nil, err
 		}
 		nodeAddress := b.cluster.Nodes[0].Addresses[0].Addr()
-		if _, err := b.untilSource(ctx, pod, nodeAddress, attempt); err != nil {
+		if _, err := b.untilSource(ctx, pod, nodeAddress); err != nil {
 			return nil, err
 		}
 	}
@@ -84,7 +84,7 @@ func (b *bench) measureLoss(ctx context.Context, count int) ([]loss, error) {
 	if err := b.api.Create(ctx, e); err != nil {
 		return nil, err
 	}
-	if _, err := b.untilSource(ctx, pod, address, attempt); err != nil {
+	if _, err := b.untilSource(ctx, pod, address); err != nil {
 		return nil, err
 	}
 	var losses []loss
@@ -97,7 +97,7 @@ func (b *bench) measureLoss(ctx context.Context, count int) ([]loss, error) {
 		if err := b.cluster.Fail(ctx, host, cluster.Power); err != nil {
 			return nil, err
 		}
-		others, err := b.untilSource(ctx, pod, address, attempt)
+		others, err := b.untilSource(ctx, pod, address)
 		if err != nil {
 			return nil, err
 		}

@@ -104,10 +104,10 @@ func (b *bench) source(pod *corev1.Pod, timeout time.Duration) (netip.Addr, erro
 }
 
 // untilSource connects until the external host sees the address, and counts what it saw before.
-func (b *bench) untilSource(ctx context.Context, pod *corev1.Pod, want netip.Addr, timeout time.Duration) (others map[string]int, err error) {
+func (b *bench) untilSource(ctx context.Context, pod *corev1.Pod, want netip.Addr) (others map[string]int, err error) {
 	others = map[string]int{}
 	err = until(ctx, "source "+want.String(), func(context.Context) (bool, error) {
-		seen, err := b.source(pod, timeout)
+		seen, err := b.source(pod, attempt)
 		if err != nil {
 			others["none"]++
 			return false, nil //nolint:nilerr // no answer is what is being measured

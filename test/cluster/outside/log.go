@@ -53,8 +53,9 @@ func (l *requestLog) add(protocol string, source netip.AddrPort, payload []byte)
 	line = source.AppendTo(line)
 	line = append(line, ' ')
 	line = strconv.AppendQuoteToASCII(line, string(payload[:min(len(payload), payloadShown)]))
-	l.line = append(line, '\n')
-	_, _ = l.buf.Write(l.line)
+	line = append(line, '\n')
+	_, _ = l.buf.Write(line)
+	l.line = line // its memory serves the next request
 }
 
 // flush makes everything added so far readable in the file.
