@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -37,6 +38,8 @@ type reconciler struct {
 	announcer announcer
 	metrics   *metrics
 	now       func() time.Time
+
+	reported atomic.Bool // the API server has a status that this process wrote or agrees with; read by the readiness check
 
 	ledger  ledger // nil before the first pass
 	epoch   int64  // highest that was seen
@@ -159,6 +162,7 @@ func (r *reconciler) report(ctx context.Context, node *v1alpha1.EgressNode, stat
 	now := status.Heartbeat.Time
 	same := sameButHeartbeat(node.Status, status)
 	if same && now.Before(heartbeatDue(node.Status, r.heartbeat, now)) {
+		r.reported.Store(true)
 		return r.again(node.Status), nil
 	}
 	if !same {
@@ -173,6 +177,7 @@ func (r *reconciler) report(ctx context.Context, node *v1alpha1.EgressNode, stat
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("update status of EgressNode %s: %w", r.name, err)
 	}
+	r.reported.Store(true)
 	return r.again(status), nil
 }
 

@@ -130,7 +130,7 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	if err := watch(mgr, r, changes); err != nil {
 		return err
 	}
-	if err := addChecks(ctx, mgr, ovs); err != nil {
+	if err := addChecks(mgr, r, ovs); err != nil {
 		return err
 	}
 	// The workers are done when Start returns, so nobody uses the socket.
@@ -192,16 +192,12 @@ func watch(mgr ctrl.Manager, r *reconciler, changes <-chan event.GenericEvent) e
 	return nil
 }
 
-// addChecks adds what /healthz and /readyz answer: alive, and ready once the cache is filled, while Open vSwitch is
-// connected.
-func addChecks(ctx context.Context, mgr ctrl.Manager, ovs *vswitch.Watcher) error {
-	informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.EgressNode{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return fmt.Errorf("informer of EgressNodes: %w", err)
-	}
-	synced := func(*http.Request) error {
-		if !informer.HasSynced() {
-			return errors.New("the cache is not filled yet")
+// addChecks adds what /healthz and /readyz answer: alive, and ready once the node's state was reported, from when on
+// the node may be given addresses, while Open vSwitch is connected.
+func addChecks(mgr ctrl.Manager, r *reconciler, ovs *vswitch.Watcher) error {
+	reported := func(*http.Request) error {
+		if !r.reported.Load() {
+			return errors.New("the state of the node is not reported yet")
 		}
 		return nil
 	}
@@ -213,7 +209,7 @@ func addChecks(ctx context.Context, mgr ctrl.Manager, ovs *vswitch.Watcher) erro
 	}
 	return errors.Join(
 		mgr.AddHealthzCheck("ping", healthz.Ping),
-		mgr.AddReadyzCheck("cache", synced),
+		mgr.AddReadyzCheck("reported", reported),
 		mgr.AddReadyzCheck("ovs", connected),
 	)
 }

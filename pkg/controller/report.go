@@ -84,8 +84,12 @@ func assignedCondition(e *egressipv1.EgressIP, p plan, s service) metav1.Conditi
 		served[x.address] = true
 	}
 	var why []string
+	refused := 0
 	for _, r := range p.refusals[e.Name] {
 		why = append(why, r.Message)
+		if a, err := netip.ParseAddr(r.Address); err != nil || !served[a] {
+			refused++
+		}
 		if c.Reason == "" {
 			c.Reason = string(r.Reason)
 		}
@@ -102,7 +106,7 @@ func assignedCondition(e *egressipv1.EgressIP, p plan, s service) metav1.Conditi
 		}
 		why = append(why, reason)
 	}
-	total := len(s.served) + waiting + len(p.refusals[e.Name])
+	total := len(s.served) + waiting + refused
 	switch {
 	case len(s.served) == total:
 		c.Status, c.Reason = metav1.ConditionTrue, reasonAllServed

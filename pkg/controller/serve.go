@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	egressipv1 "github.com/ovn-egress/ovn-egress/pkg/api/k8s.ovn.org/v1"
+	"github.com/ovn-egress/ovn-egress/pkg/assign"
 )
 
 // service is how one EgressIP is served.
@@ -23,7 +24,8 @@ type service struct {
 
 // serve decides where the traffic of an EgressIP goes. An address is served by the planned node once that is
 // ready, until then by the node that serves it now, unless that is lost. An EgressIP that was served stays guarded
-// while any place is planned for it: no traffic rather than traffic with a wrong source.
+// while any place is planned for it: no traffic rather than traffic with a wrong source. A live node that lost its
+// label serves on while the nodes that should take over have no agent yet.
 func serve(e *egressipv1.EgressIP, c *cluster, p plan) service {
 	var s service
 	planned := map[netip.Addr]string{}
@@ -38,20 +40,25 @@ func serve(e *egressipv1.EgressIP, c *cluster, p plan) service {
 	s.hosts = sortedPlaces(places)
 	for _, a := range wantedAddresses(e) {
 		target, ok := planned[a]
-		if !ok {
-			continue
-		}
 		now := place{e.Name, a, serving[a]}
 		_, prepares := places[now]
 		switch there := (place{e.Name, a, target}); {
 		case places[there]:
 			s.served = append(s.served, there)
-		case prepares && c.nodes[now.node].ready:
+		case (ok || p.lacksAgent(e.Name, a)) && prepares && c.nodes[now.node].ready:
 			s.served = append(s.served, now)
 		}
 	}
-	s.guarded = len(planned) > 0 && (len(s.served) > 0 || len(e.Status.Items) > 0 || wasLost(e))
+	s.guarded = (len(planned) > 0 || len(s.served) > 0) && (len(s.served) > 0 || len(e.Status.Items) > 0 || wasLost(e))
 	return s
+}
+
+// lacksAgent says that an address is refused only because no node that could host it has a live agent.
+func (p plan) lacksAgent(egressIP string, a netip.Addr) bool {
+	return slices.ContainsFunc(p.refusals[egressIP], func(r assign.Refusal) bool {
+		refused, err := netip.ParseAddr(r.Address)
+		return err == nil && refused == a && r.Reason == assign.NoAgent
+	})
 }
 
 // wantedAddresses are the addresses of the spec that can be read, each once.

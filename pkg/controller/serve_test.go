@@ -93,6 +93,47 @@ func TestWhereTrafficGoes(t *testing.T) {
 	}
 }
 
+func TestANodeWithoutLabelServesOnWhileNoOtherHasAnAgent(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		reason assign.Reason
+		lost   bool
+		want   bool
+	}{
+		{"the others have no agent yet", assign.NoAgent, false, true},
+		{"there are no others", assign.NoEgressNode, false, false},
+		{"it is lost itself", assign.NoAgent, true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newScene("", "n1").prepares("n1", true)
+			if tc.lost {
+				s = s.lost("n1")
+			}
+			p := indexed(assign.Plan{Refusals: []assign.Refusal{{EgressIP: "e", Address: anAddress, Reason: tc.reason, Message: "why"}}})
+			got := serve(s.e, s.cluster, p)
+			if served := len(got.served) == 1; served != tc.want || got.guarded != tc.want {
+				t.Errorf("served %v, guarded %v, want %v", served, got.guarded, tc.want)
+			}
+			status, _ := report(s.e, p, got, nil)
+			if served := status.Conditions[0].Status == metav1.ConditionTrue; served != tc.want {
+				t.Errorf("condition %+v, want Assigned %v", status.Conditions[0], tc.want)
+			}
+		})
+	}
+}
+
+func TestAnAgentThatIsHeardAgainIsNews(t *testing.T) {
+	at := func(d time.Duration) *metav1.MicroTime { return &metav1.MicroTime{Time: time.Unix(0, 0).Add(d)} }
+	for _, tc := range []struct {
+		before, after *metav1.MicroTime
+		want          bool
+	}{{nil, nil, false}, {nil, at(0), true}, {at(0), at(5 * time.Second), false}, {at(0), at(freshFor), true}} {
+		if got := revived(tc.before, tc.after); got != tc.want {
+			t.Errorf("revived(%v, %v) = %v, want %v", tc.before, tc.after, got, tc.want)
+		}
+	}
+}
+
 func TestWhatNodesPrepare(t *testing.T) {
 	stays := func(place) bool { return true }
 	goes := func(place) bool { return false }

@@ -132,12 +132,19 @@ func (s *sources) egressIPGone(e *egressipv1.EgressIP) {
 	s.work.planChanged()
 }
 
-// egressNode ignores heartbeats: they are read when a pass looks.
+// egressNode ignores heartbeats but the first one, and the first one after silence: from then on the node may be
+// given addresses.
 func (s *sources) egressNode(before, after *v1alpha1.EgressNode) {
 	if before == nil || before.Generation != after.Generation ||
-		!equality.Semantic.DeepEqual(before.Status.Addresses, after.Status.Addresses) {
+		!equality.Semantic.DeepEqual(before.Status.Addresses, after.Status.Addresses) ||
+		revived(before.Status.Heartbeat, after.Status.Heartbeat) {
 		s.work.planChanged()
 	}
+}
+
+// revived says that an agent was silent for so long that it did not count as alive, and is heard again.
+func revived(before, after *metav1.MicroTime) bool {
+	return after != nil && (before == nil || after.Sub(before.Time) >= freshFor)
 }
 
 // node ignores what kubelets write every few seconds.
