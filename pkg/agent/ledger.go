@@ -30,7 +30,9 @@ type record struct {
 	// Waiting says what is missing while the placement is not installed.
 	Waiting string
 
-	// Announced: at least once, since it was installed.
+	// Leaving: the address is another node's, which announces it.
+	Leaving bool
+	// Announced: at least once, since it was installed, or since it came back before it had left.
 	Announced bool
 	// Sent counts the announcements of the schedule that are done, the first one at First.
 	Sent  int
@@ -66,7 +68,12 @@ func (l ledger) observe(addresses []v1alpha1.EgressNodeAddress, ovs vswitch.Stat
 		if r.Generation != entry.Generation {
 			r = record{Generation: entry.Generation}
 		}
-		next[entry.Address] = r.observe(entry, ovs, now)
+		after := r.observe(entry, ovs, now)
+		if r.Leaving && !entry.Leaving {
+			after.Announced, after.Sent, after.Problem = false, 0, ""
+		}
+		after.Leaving = entry.Leaving
+		next[entry.Address] = after
 	}
 	return next
 }

@@ -201,3 +201,20 @@ func TestANewGenerationIsAnnouncedAnewAndAnAddressThatLeftIsNot(t *testing.T) {
 		t.Errorf("ledger = %v, next announcement %s", l, at)
 	}
 }
+
+func TestAnAddressThatIsLeavingIsNotAnnouncedUntilItIsBack(t *testing.T) {
+	leaving := entry(3, 10)
+	leaving.Leaving = true
+	l := ledger{}.observe([]v1alpha1.EgressNodeAddress{entry(3, 10)}, chassisAt(10), start)
+	l.announced(l.due(start), 1, nil, start)
+
+	later := start.Add(2 * time.Second)
+	l = l.observe([]v1alpha1.EgressNodeAddress{leaving}, chassisAt(10), later)
+	if due := l.due(later); len(due) != 0 || !l[address].ready() {
+		t.Errorf("due = %v, record %+v, want it translated on in silence", due, l[address])
+	}
+	l = l.observe([]v1alpha1.EgressNodeAddress{entry(3, 10)}, chassisAt(10), later)
+	if due := l.due(later); len(due) != 1 || l[address].ready() {
+		t.Errorf("due = %v, record %+v, want it announced before it is ready", due, l[address])
+	}
+}

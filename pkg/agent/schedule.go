@@ -16,7 +16,7 @@ const retryAfter = time.Second
 // not, or not yet, to be announced.
 func (r record) nextAnnouncement() (at time.Time, more bool) {
 	switch {
-	case !r.Installed || r.Sent == len(offsets):
+	case !r.Installed || r.Leaving || r.Sent == len(offsets):
 		return time.Time{}, false
 	case r.Problem != "":
 		return r.Retry, true

@@ -198,8 +198,11 @@ func (c *cluster) assignFacts() assign.Facts {
 func (c *cluster) current(e *egressipv1.EgressIP) map[netip.Addr]string {
 	serving := servedBy(e)
 	result := map[netip.Addr]string{}
-	for p := range c.prepared[e.Name] {
+	for p, entry := range c.prepared[e.Name] {
 		a := p.address
+		if entry.Leaving {
+			continue
+		}
 		if now, ok := result[a]; !ok || now == serving[a] || p.node < now && p.node != serving[a] {
 			result[a] = p.node
 		}

@@ -60,11 +60,10 @@ func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alph
 		}
 		served := servedBy(e)
 		for key, entry := range places {
-			keep := planned[key] == entry.Network
-			if !keep && c.nodes[key.node].ready {
-				keep = served[key.address] == key.node || departing(key)
-			}
-			if keep {
+			wanted := planned[key] == entry.Network
+			alive := c.nodes[key.node].ready
+			entry.Leaving = !wanted && served[key.address] != key.node
+			if wanted || alive && (!entry.Leaving || departing(key)) {
 				result[key.node] = append(result[key.node], entry)
 			}
 		}

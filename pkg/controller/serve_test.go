@@ -169,11 +169,30 @@ func TestANewAddressWaitsForAnotherOfItsEgressIPToLeaveTheNode(t *testing.T) {
 	other := v1alpha1.EgressNodeAddress{Address: "172.18.0.202", EgressIP: "e", Network: "ovn", Generation: 1}
 	s.egressNodes["n1"].Spec.Addresses = []v1alpha1.EgressNodeAddress{other}
 	s.index()
-	if got := prepare(s.plan, s.cluster, func(place) bool { return true })["n1"]; len(got) != 1 || got[0] != other {
+	if got := prepare(s.plan, s.cluster, func(place) bool { return true })["n1"]; len(got) != 1 || got[0].Address != other.Address {
 		t.Errorf("prepare %v, want only the address that is leaving", got)
 	}
 	if got := prepare(s.plan, s.cluster, func(place) bool { return false })["n1"]; len(got) != 1 || got[0].Address != anAddress {
 		t.Errorf("prepare %v, want only the new address", got)
+	}
+}
+
+func TestAPlaceThatIsBeingLeftIsNotWhereTheAddressIs(t *testing.T) {
+	s := newScene("n2", "n2").prepares("n1", true).prepares("n2", true)
+	left := prepare(s.plan, s.cluster, func(place) bool { return true })
+	if !left["n1"][0].Leaving || left["n2"][0].Leaving {
+		t.Fatalf("prepare %v, want n1 to be left", left)
+	}
+	for node, entries := range left {
+		s.egressNodes[node].Spec.Addresses = entries
+	}
+	s.index()
+	if got := s.current(s.e)[netip.MustParseAddr(anAddress)]; got != "n2" {
+		t.Errorf("the address is on %s, want n2: it would move back", got)
+	}
+	s.plan = newScene("n1", "").plan
+	if back := prepare(s.plan, s.cluster, func(place) bool { return true }); back["n1"][0].Leaving {
+		t.Errorf("prepare %v, want n1 to stay when the plan wants it again", back)
 	}
 }
 

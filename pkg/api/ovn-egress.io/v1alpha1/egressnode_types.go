@@ -63,6 +63,9 @@ type EgressNodeAddress struct {
 	// are written. Ready means that the node's chassis has installed it.
 	// +optional
 	TargetConfig int64 `json:"targetConfig,omitempty"`
+	// Traffic was led away: the address is translated on for what is still under way, and no longer announced.
+	// +optional
+	Leaving bool `json:"leaving,omitempty"`
 }
 
 // EgressNodeShards says which source-port shards of an EgressIP this node serves.
