@@ -32,6 +32,8 @@ type record struct {
 
 	// Leaving: the address is another node's, which announces it.
 	Leaving bool
+	// Announcement is the number of the spec that the announcements answer.
+	Announcement int64
 	// Announced: at least once, since it was installed, or since it came back before it had left.
 	Announced bool
 	// Sent counts the announcements of the schedule that are done, the first one at First.
@@ -72,7 +74,10 @@ func (l ledger) observe(addresses []v1alpha1.EgressNodeAddress, ovs vswitch.Stat
 		if r.Leaving && !entry.Leaving {
 			after.Announced, after.Sent, after.Problem = false, 0, ""
 		}
-		after.Leaving = entry.Leaving
+		if r.Announcement != entry.Announcement {
+			after.Sent, after.Problem = 0, ""
+		}
+		after.Leaving, after.Announcement = entry.Leaving, entry.Announcement
 		next[entry.Address] = after
 	}
 	return next

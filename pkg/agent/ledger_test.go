@@ -218,3 +218,21 @@ func TestAnAddressThatIsLeavingIsNotAnnouncedUntilItIsBack(t *testing.T) {
 		t.Errorf("due = %v, record %+v, want it announced before it is ready", due, l[address])
 	}
 }
+
+func TestAnAddressIsAnnouncedAgainWhenAskedAndStaysReady(t *testing.T) {
+	l := ledger{}.observe([]v1alpha1.EgressNodeAddress{entry(3, 10)}, chassisAt(10), start)
+	l.announced(l.due(start), 1, nil, start)
+	again := entry(3, 10)
+	again.Announcement++
+	now := start.Add(500 * time.Millisecond)
+	for range 2 { // asked once, announced once
+		l = l.observe([]v1alpha1.EgressNodeAddress{again}, chassisAt(10), now)
+		if !l[address].ready() {
+			t.Fatalf("not ready: %+v", l[address])
+		}
+		l.announced(l.due(now), len(l.due(now)), nil, now)
+	}
+	if r := l[address]; r.Sent != 1 || !r.First.Equal(now) {
+		t.Errorf("record %+v, want one announcement at %s", r, now)
+	}
+}

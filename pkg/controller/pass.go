@@ -249,6 +249,7 @@ func (w *Writer) compile(ctx context.Context, c *cluster, name string, s service
 	ch := change{name: name}
 	ch.translatedBefore, ch.reroutedBefore = have.Pods(name)
 	delete(w.waiting, name)
+	delete(w.translated, name)
 	if c.byName[name] == nil {
 		delete(w.selected, name)
 		return northbound.Program{}, ch
@@ -270,6 +271,7 @@ func (w *Writer) compile(ctx context.Context, c *cluster, name string, s service
 	if waits {
 		w.waiting[name] = true
 	}
+	w.translated[name] = ch.translatedAfter
 	db := w.Databases.northbound
 	e := northbound.EgressIP{
 		Name: name, Layout: db.Layout(), Capabilities: db.Capabilities(), Networks: w.networks(c),
@@ -297,6 +299,9 @@ func (w *Writer) networks(c *cluster) northbound.Networks {
 func (w *Writer) compileZone(ctx context.Context, c *cluster, services map[string]service) northbound.Program {
 	db := w.Databases.northbound
 	z := northbound.Zone{Layout: db.Layout(), Capabilities: db.Capabilities(), Networks: w.networks(c)}
+	for _, pods := range w.translated {
+		z.Translated = append(z.Translated, pods...)
+	}
 	guarded := map[string]bool{}
 	for name, s := range services {
 		for _, p := range s.hosts {

@@ -53,6 +53,7 @@ func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alph
 		result[name] = nil
 	}
 	planned := p.places()
+	left := map[string]bool{} // addresses whose former place is given up now
 	for name, places := range c.prepared {
 		e, exists := c.byName[name]
 		if !exists {
@@ -65,6 +66,8 @@ func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alph
 			entry.Leaving = !wanted && served[key.address] != key.node
 			if wanted || alive && (!entry.Leaving || departing(key)) {
 				result[key.node] = append(result[key.node], entry)
+			} else {
+				left[entry.Address] = true
 			}
 		}
 	}
@@ -81,6 +84,11 @@ func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alph
 		}
 	}
 	for _, entries := range result {
+		for i := range entries {
+			if left[entries[i].Address] && !entries[i].Leaving {
+				entries[i].Announcement++
+			}
+		}
 		slices.SortFunc(entries, func(a, b v1alpha1.EgressNodeAddress) int { return strings.Compare(a.Address, b.Address) })
 	}
 	return result

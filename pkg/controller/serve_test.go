@@ -196,6 +196,16 @@ func TestAPlaceThatIsBeingLeftIsNotWhereTheAddressIs(t *testing.T) {
 	}
 }
 
+func TestTheNewPlaceIsAnnouncedAgainWhenTheOldOneIsGivenUp(t *testing.T) {
+	s := newScene("n2", "n2").prepares("n1", true).prepares("n2", true)
+	if kept := prepare(s.plan, s.cluster, func(place) bool { return true })["n2"][0]; kept.Announcement != 0 {
+		t.Errorf("announcement %d while the old place still answers, want none", kept.Announcement)
+	}
+	if given := prepare(s.plan, s.cluster, func(place) bool { return false })["n2"][0]; given.Announcement != 1 {
+		t.Errorf("announcement %d, want the first", given.Announcement)
+	}
+}
+
 func TestAPlacementThatReturnsIsConfirmedAnew(t *testing.T) {
 	s := newScene("n1", "")
 	s.egressNodes["n1"].Generation = 7

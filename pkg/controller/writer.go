@@ -43,6 +43,7 @@ type Writer struct {
 	gateways     map[string]gateway           // node -> its gateway router, or why it has none
 	services     map[string]service           // EgressIP -> how the last pass served it
 	selected     map[string][]netip.Addr      // EgressIP -> its pods in the last pass
+	translated   map[string][]netip.Addr      // EgressIP -> the pods that its hosts translate
 	podSets      map[string]*podSets          // EgressIP -> its pods' way through the sets
 	translatedBy map[netip.Addr]string        // pod -> the EgressIP that translates it
 	waiting      map[string]bool              // EgressIPs with pods that wait for a confirmation
@@ -168,7 +169,7 @@ func (w *Writer) takeOver(ctx context.Context) error {
 	}
 	w.config = w.beginning
 	w.podSets, w.waiting, w.departures = map[string]*podSets{}, map[string]bool{}, map[place]departure{}
-	w.translatedBy = map[netip.Addr]string{}
+	w.translated, w.translatedBy = map[string][]netip.Addr{}, map[netip.Addr]string{}
 	w.services, w.selected = map[string]service{}, map[string][]netip.Addr{}
 	metricEpoch.Set(float64(epoch))
 	w.Log.Info("took over", "epoch", epoch, "config", w.config)

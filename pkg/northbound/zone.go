@@ -36,18 +36,22 @@ type Zone struct {
 	Guarded []Gateway
 	// Served are the pods of all EgressIPs that are served or about to be: they never leave without translation.
 	Served []netip.Addr
+	// Translated are the pods of all EgressIPs that any gateway router translates, served or not yet.
+	Translated []netip.Addr
 }
 
 // Names of the shared address sets. setName never gives these: its names have a digest.
 const (
-	servedSet = "egress_served_pods"
-	nodesSet  = "egress_node_addresses"
+	servedSet   = "egress_served_pods"
+	selectedSet = "egress_selected_pods" // served or translated
+	nodesSet    = "egress_node_addresses"
 )
 
 // CompileZone gives the shared rows. IPv4 only: other families of z are left out.
 func CompileZone(z Zone) Program {
 	p := Program{Sets: []AddressSet{
 		{Role: "served-pods", Name: servedSet, Members: members(z.Served)},
+		{Role: "selected-pods", Name: selectedSet, Members: members(slices.Concat(z.Served, z.Translated))},
 		{Role: "node-addresses", Name: nodesSet, Members: members(z.Networks.Nodes)},
 	}}
 	p.Policies = append(p.Policies, insidePolicies(z)...)
@@ -79,7 +83,9 @@ func replyMarks(z Zone, name string) []QoS {
 	}
 }
 
-// insidePolicies keep traffic inside the cluster away from the reroutes, and drop what no reroute took.
+// insidePolicies keep traffic inside the cluster away from the reroutes, and drop what no reroute took. Traffic to
+// node addresses is marked for all pods that are translated: a pod of a hosting node passes the translation on its
+// way to other nodes, before it is served too.
 func insidePolicies(z Zone) []Policy {
 	router := z.Layout.ClusterRouter
 	allow := func(role, match string, options map[string]string) Policy {
@@ -89,7 +95,7 @@ func insidePolicies(z Zone) []Policy {
 	return []Policy{
 		allow("pod-to-pod", fmt.Sprintf("ip4.src == %s && ip4.dst == %s", pods, pods), nil),
 		allow("pod-to-join", fmt.Sprintf("ip4.src == %s && ip4.dst == %s", pods, prefixSet(z.Networks.Join)), nil),
-		allow("pod-to-node", fmt.Sprintf("ip4.src == $%s && ip4.dst == $%s", servedSet, nodesSet),
+		allow("pod-to-node", fmt.Sprintf("ip4.src == $%s && ip4.dst == $%s", selectedSet, nodesSet),
 			map[string]string{"pkt_mark": fmt.Sprint(markToNode)}),
 		allow("reply-traffic", fmt.Sprintf("pkt.mark == %d", markReply), nil),
 		{

@@ -66,6 +66,10 @@ type EgressNodeAddress struct {
 	// Traffic was led away: the address is translated on for what is still under way, and no longer announced.
 	// +optional
 	Leaving bool `json:"leaving,omitempty"`
+	// Rises when the address is to be announced again: its former node has stopped answering for it, and may have
+	// called neighbours back until then.
+	// +optional
+	Announcement int64 `json:"announcement,omitempty"`
 }
 
 // EgressNodeShards says which source-port shards of an EgressIP this node serves.
