@@ -48,29 +48,8 @@ func (d departure) over(now time.Time, confirmed int64) (done bool, until time.T
 // another one of the same EgressIP has left the node. Nodes without addresses are present with an empty list if
 // they have an EgressNode.
 func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alpha1.EgressNodeAddress {
-	result := make(map[string][]v1alpha1.EgressNodeAddress, len(c.egressNodes))
-	for name := range c.egressNodes {
-		result[name] = nil
-	}
 	planned := p.places()
-	left := map[string]bool{} // addresses whose former place is given up now
-	for name, places := range c.prepared {
-		e, exists := c.byName[name]
-		if !exists {
-			continue
-		}
-		served := servedBy(e)
-		for key, entry := range places {
-			wanted := planned[key] == entry.Network
-			alive := c.nodes[key.node].ready
-			entry.Leaving = !wanted && served[key.address] != key.node
-			if wanted || alive && (!entry.Leaving || departing(key)) {
-				result[key.node] = append(result[key.node], entry)
-			} else {
-				left[entry.Address] = true
-			}
-		}
-	}
+	result, givenUp := stay(planned, c, departing)
 	for _, key := range sortedPlaces(planned) {
 		entry := v1alpha1.EgressNodeAddress{
 			Address: key.address.String(), EgressIP: key.egressIP, Network: planned[key],
@@ -85,13 +64,42 @@ func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alph
 	}
 	for _, entries := range result {
 		for i := range entries {
-			if left[entries[i].Address] && !entries[i].Leaving {
+			if givenUp[entries[i].Address] && !entries[i].Leaving {
 				entries[i].Announcement++
 			}
 		}
 		slices.SortFunc(entries, func(a, b v1alpha1.EgressNodeAddress) int { return strings.Compare(a.Address, b.Address) })
 	}
 	return result
+}
+
+// stay gives what nodes host on of what they host now, and the addresses of the places that are given up.
+func stay(planned map[place]string, c *cluster, departing func(place) bool) (
+	result map[string][]v1alpha1.EgressNodeAddress, givenUp map[string]bool,
+) {
+	result = make(map[string][]v1alpha1.EgressNodeAddress, len(c.egressNodes))
+	for name := range c.egressNodes {
+		result[name] = nil
+	}
+	givenUp = map[string]bool{}
+	for name, places := range c.prepared {
+		e, exists := c.byName[name]
+		if !exists {
+			continue
+		}
+		served := servedBy(e)
+		for key, entry := range places {
+			wanted := planned[key] == entry.Network
+			alive := c.nodes[key.node].ready
+			entry.Leaving = !wanted && served[key.address] != key.node
+			if wanted || alive && (!entry.Leaving || departing(key)) {
+				result[key.node] = append(result[key.node], entry)
+			} else {
+				givenUp[entry.Address] = true
+			}
+		}
+	}
+	return result, givenUp
 }
 
 // places are the places of a plan, with their networks.
