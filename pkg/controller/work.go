@@ -56,8 +56,8 @@ func (w *work) putBack(t todo) {
 	}
 }
 
-// onlyConfirmed says that nothing changed but what chassis have installed.
-func (t todo) onlyConfirmed() bool { return !t.all && !t.plan && !t.zone && len(t.egressIPs) == 0 }
+// idle says that nothing changed but, at most, what chassis have installed.
+func (t todo) idle() bool { return !t.all && !t.plan && !t.zone && len(t.egressIPs) == 0 }
 
 // AllChanged implements northbound.Observer.
 func (w *work) AllChanged() { w.change(func(t *todo) { t.all = true }) }

@@ -89,8 +89,6 @@ func (w *Writer) Start(ctx context.Context) error {
 	w.work.AllChanged()
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	pace := time.NewTicker(passInterval)
-	defer pace.Stop()
 	again := time.NewTimer(0)
 	defer again.Stop()
 	for {
@@ -103,7 +101,6 @@ func (w *Writer) Start(ctx context.Context) error {
 		case <-look.C:
 			w.work.planChanged()
 		}
-		<-pace.C
 		next, err := w.tryPass(ctx)
 		switch {
 		case errors.Is(err, northbound.ErrFenced):
@@ -117,13 +114,18 @@ func (w *Writer) Start(ctx context.Context) error {
 		if !next.IsZero() {
 			again.Reset(max(next.Sub(w.Now()), passInterval))
 		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(passInterval):
+		}
 	}
 }
 
 // tryPass makes a pass and, if the database is in a lower epoch than ours, repairs that: someone changed it by hand.
 func (w *Writer) tryPass(ctx context.Context) (time.Time, error) {
 	t := w.work.take()
-	if t.onlyConfirmed() && len(w.waiting) == 0 && len(w.departures) == 0 {
+	if awaited := len(w.waiting) > 0 || len(w.departures) > 0; t.idle() && (!t.confirmed || !awaited) {
 		return time.Time{}, nil
 	}
 	start := w.Now()

@@ -69,10 +69,16 @@ func mayStopControllers() {
 	DeferCleanup(func(ctx SpecContext) { startControllers(ctx) })
 }
 
-// startControllers starts the controllers that do not run and waits until one leads.
+// startControllers starts the controllers that do not run and waits until all are ready and one leads.
 func startControllers(ctx context.Context) {
 	GinkgoHelper()
 	Expect(bed.StartControllers(ctx)).To(Succeed())
+	nodes, err := bed.Controllers(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	for _, n := range nodes {
+		Eventually(bed.Exec).WithContext(ctx).WithArguments("node/"+n, probe, "get", "http://127.0.0.1:9111/readyz").
+			ShouldNot(BeEmpty(), "controller on %s is ready", n)
+	}
 	theLeader(ctx)
 }
 

@@ -92,6 +92,7 @@ var _ = Describe("Controllers:", func() {
 
 			By("the node is back, with a controller that thinks that it leads")
 			powerOn(ctx, lost)
+			Eventually(bed.Controllers).WithContext(ctx).ShouldNot(ContainElement(lost.Name), "it finds out and ends")
 			startControllers(ctx)
 			Consistently(items).WithContext(ctx).WithArguments(name).Should(Equal(on(node3, address)))
 			Eventually(answersARP).WithContext(ctx).WithArguments(address).Should(ConsistOf(node3.MAC))

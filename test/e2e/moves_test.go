@@ -96,6 +96,8 @@ var _ = Describe("An address", func() {
 		powerOn(ctx, node3)
 		back := newPod(ctx, namespace, node3)
 		expectSource(ctx, back.target(), address)
+		// It was frozen with the address and needs a moment to learn.
+		Eventually(answersARP).WithContext(ctx).WithArguments(address).Should(ConsistOf(node2.MAC))
 		Consistently(answersARP).WithContext(ctx).WithArguments(address).WithTimeout(2*time.Second).
 			Should(ConsistOf(node2.MAC), "only one node answers for it")
 		expectAlready(ctx, p.target(), address)

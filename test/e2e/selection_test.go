@@ -197,7 +197,7 @@ var _ = Describe("A pod's address", func() {
 			name := newEgressIP(ctx, egressipv1.EgressIPSpec{EgressIPs: texts(address), NamespaceSelector: named(namespace)})
 			expectSource(ctx, witness.target(), address)
 
-			job := startPod(ctx, namespace, node1, completing("many", "20", outsideAnswers()))
+			job := startPod(ctx, namespace, node1, completing("udp", "-duration", "300ms", "job", outsideAnswers()))
 			Eventually(func(g Gomega) {
 				object, err := getFresh(ctx, &corev1.Pod{}, job.namespace, job.name)
 				g.Expect(err).NotTo(HaveOccurred())
