@@ -50,9 +50,9 @@ func parseFlags(args []string) *flags {
 	}
 	set.BoolVar(&f.leaderElect, "leader-elect", true, "elect a leader by Lease")
 	set.StringVar(&f.leaderElectionNamespace, "leader-election-namespace", "ovn-egress", "namespace of the Lease")
-	set.DurationVar(&f.leaseDuration, "leader-election-lease-duration", 3*time.Second, "a leader that did not renew for so long is replaced")
-	set.DurationVar(&f.renewDeadline, "leader-election-renew-deadline", 2500*time.Millisecond, "a leader that could not renew for so long stops")
-	set.DurationVar(&f.retryPeriod, "leader-election-retry-period", 500*time.Millisecond, "how often the Lease is renewed or tried")
+	set.DurationVar(&f.leaseDuration, "leader-election-lease-duration", 2500*time.Millisecond, "a leader that did not renew for so long is replaced")
+	set.DurationVar(&f.renewDeadline, "leader-election-renew-deadline", 2*time.Second, "a leader that could not renew for so long stops")
+	set.DurationVar(&f.retryPeriod, "leader-election-retry-period", 350*time.Millisecond, "how often the Lease is renewed or tried")
 	set.StringVar(&f.metricsAddress, "metrics-bind-address", ":9112", "where metrics are served; 0 disables them")
 	set.StringVar(&f.healthAddress, "health-probe-bind-address", ":9111", "where /healthz and /readyz are served")
 	f.zap.BindFlags(set)
