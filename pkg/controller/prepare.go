@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	egressipv1 "github.com/ovn-egress/ovn-egress/pkg/api/k8s.ovn.org/v1"
 	"github.com/ovn-egress/ovn-egress/pkg/api/ovn-egress.io/v1alpha1"
 )
 
@@ -45,7 +46,7 @@ func (d departure) over(now time.Time, confirmed int64) (done bool, until time.T
 // prepare says what each node is to host: what the plan places there, and what still is served there or is being
 // led away. departing tells of a place whether it must stay for now; it is asked only for places that neither the
 // plan nor a status wants. A node translates all pods of an EgressIP to one address, so a new address waits until
-// another one of the same EgressIP has left the node. Nodes without addresses are present with an empty list if
+// another one of the same EgressIP has left the node; one that the EgressIP no longer has leaves at once. Nodes without addresses are present with an empty list if
 // they have an EgressNode.
 func prepare(p plan, c *cluster, departing func(place) bool) map[string][]v1alpha1.EgressNodeAddress {
 	planned := p.places()
@@ -92,7 +93,7 @@ func stay(planned map[place]string, c *cluster, departing func(place) bool) (
 			wanted := planned[key] == entry.Network
 			alive := c.nodes[key.node].ready
 			entry.Leaving = !wanted && served[key.address] != key.node
-			if wanted || alive && (!entry.Leaving || departing(key)) {
+			if wanted || alive && (!entry.Leaving || !replaced(e, key, planned) && departing(key)) {
 				result[key.node] = append(result[key.node], entry)
 			} else {
 				givenUp[entry.Address] = true
@@ -100,6 +101,20 @@ func stay(planned map[place]string, c *cluster, departing func(place) bool) (
 		}
 	}
 	return result, givenUp
+}
+
+// replaced says that an address is no longer wanted at all, and another one of its EgressIP is to take its node: then
+// there is nothing to wait for, its connections are not to go on.
+func replaced(e *egressipv1.EgressIP, leaving place, planned map[place]string) bool {
+	if slices.Contains(wantedAddresses(e), leaving.address) {
+		return false
+	}
+	for p := range planned {
+		if p.egressIP == leaving.egressIP && p.node == leaving.node {
+			return true
+		}
+	}
+	return false
 }
 
 // places are the places of a plan, with their networks.

@@ -166,6 +166,7 @@ func TestWhatNodesPrepare(t *testing.T) {
 
 func TestANewAddressWaitsForAnotherOfItsEgressIPToLeaveTheNode(t *testing.T) {
 	s := newScene("n1", "")
+	s.e.Spec.EgressIPs = append(s.e.Spec.EgressIPs, "172.18.0.202")
 	other := v1alpha1.EgressNodeAddress{Address: "172.18.0.202", EgressIP: "e", Network: "ovn", Generation: 1}
 	s.egressNodes["n1"].Spec.Addresses = []v1alpha1.EgressNodeAddress{other}
 	s.index()
@@ -174,6 +175,17 @@ func TestANewAddressWaitsForAnotherOfItsEgressIPToLeaveTheNode(t *testing.T) {
 	}
 	if got := prepare(s.plan, s.cluster, func(place) bool { return false })["n1"]; len(got) != 1 || got[0].Address != anAddress {
 		t.Errorf("prepare %v, want only the new address", got)
+	}
+}
+
+func TestAReplacedAddressDoesNotHoldUpItsSuccessor(t *testing.T) {
+	s := newScene("n1", "")
+	s.egressNodes["n1"].Spec.Addresses = []v1alpha1.EgressNodeAddress{
+		{Address: "172.18.0.202", EgressIP: "e", Network: "ovn", Generation: 1}, // no longer in the spec
+	}
+	s.index()
+	if got := prepare(s.plan, s.cluster, func(place) bool { return true })["n1"]; len(got) != 1 || got[0].Address != anAddress {
+		t.Errorf("prepare %v, want the new address at once", got)
 	}
 }
 
