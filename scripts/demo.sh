@@ -12,7 +12,7 @@ say() { printf '  %s\n' "$*"; }
 command_line() { printf '  %s$ %s%s\n' "$dim" "$*" "$plain"; }
 run() {
   command_line "$@"
-  "$@" 2>&1 | sed 's/^/    /'
+  "$@" 2>&1 | sed -u 's/^/    /'
 }
 netcluster() { bin/netcluster "$@" --name "$name"; }
 inside() { bin/netcluster exec --name "$name" "$@"; }
@@ -58,7 +58,7 @@ run kubectl label nodes node2 node3 k8s.ovn.org/egress-assignable=
 title "3. A pod of a shop, on node1. The server outside sees the address of the pod's node."
 run kubectl create namespace shop
 run kubectl label namespace shop env=shop
-kubectl apply -f - <<'Y' | sed 's/^/    /'
+kubectl apply -f - <<'Y' | sed -u 's/^/    /'
 apiVersion: v1
 kind: Pod
 metadata: {name: web, namespace: shop}
@@ -80,7 +80,7 @@ spec:
     matchLabels: {env: shop}'
 sed 's/^/    /' <<<"$egress_ip"
 command_line 'kubectl apply -f shop.yaml'
-kubectl apply -f - <<<"$egress_ip" | sed 's/^/    /'
+kubectl apply -f - <<<"$egress_ip" | sed -u 's/^/    /'
 run kubectl wait --for=condition=Assigned egressip/shop --timeout 30s
 run kubectl get eip
 expect_source 172.18.0.201
@@ -88,9 +88,9 @@ expect_source 172.18.0.201
 title "5. How OVN does it: the pods are in a set; one policy sends the set to the hosting node, one row translates it."
 host=$(kubectl get eip shop -o jsonpath='{.status.items[0].node}')
 command_line 'ovn-nbctl lr-policy-list ovn_cluster_router'
-bin/netcluster nbctl --name "$name" lr-policy-list ovn_cluster_router | grep egress_ | sed 's/^/    /'
+bin/netcluster nbctl --name "$name" lr-policy-list ovn_cluster_router | grep egress_ | sed -u 's/^/    /'
 command_line "ovn-nbctl find NAT external_ip=172.18.0.201   (on GR_$host)"
-bin/netcluster nbctl --name "$name" --columns=type,external_ip,logical_ip,match find NAT external_ip=172.18.0.201 | sed 's/^/    /'
+bin/netcluster nbctl --name "$name" --columns=type,external_ip,logical_ip,match find NAT external_ip=172.18.0.201 | sed -u 's/^/    /'
 
 title "6. $host loses power. The address moves; the pod keeps its source."
 run netcluster fail "node/$host"
