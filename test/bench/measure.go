@@ -109,6 +109,11 @@ func (b *bench) measureLoss(ctx context.Context, count int) ([]loss, error) {
 			return nil, err
 		}
 	}
+	for _, n := range []string{"node2", "node3"} {
+		if err := b.label(ctx, n, false); err != nil {
+			return nil, err
+		}
+	}
 	return losses, b.api.Delete(ctx, e)
 }
 
@@ -141,7 +146,11 @@ func (b *bench) countRows(ctx context.Context, pods []int) (map[int]map[string]i
 	if err := b.label(ctx, "node2", true); err != nil {
 		return nil, err
 	}
-	if err := b.api.Create(ctx, newEgressIP("rows", "rows", b.cluster.EgressIPRange[2])); err != nil {
+	e := newEgressIP("rows", "rows", b.cluster.EgressIPRange[2])
+	if err := b.api.Create(ctx, e); err != nil {
+		return nil, err
+	}
+	if _, err := b.host(ctx, e); err != nil {
 		return nil, err
 	}
 	result := map[int]map[string]int{}
