@@ -12,6 +12,8 @@ import (
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/ovn-egress/ovn-egress/pkg/api/ovn-egress.io/v1alpha1"
 )
 
 // The Lease by which controllers elect their leader.
@@ -109,7 +111,7 @@ func freshRows(ctx context.Context) []string {
 	return settledRows(ctx)
 }
 
-// settledRows waits until the rows of ours have not changed for a second.
+// settledRows waits until no address is leaving a node and the rows of ours have not changed for a second.
 func settledRows(ctx context.Context) []string {
 	GinkgoHelper()
 	var rows []string
@@ -121,6 +123,13 @@ func settledRows(ctx context.Context) []string {
 			rows, since = now, time.Now()
 		}
 		g.Expect(time.Since(since)).To(BeNumerically(">", time.Second))
+		var nodes v1alpha1.EgressNodeList
+		g.Expect(api.List(ctx, &nodes)).To(Succeed())
+		for _, n := range nodes.Items {
+			for _, a := range n.Spec.Addresses {
+				g.Expect(a.Leaving).To(BeFalse(), "%s on %s", a.Address, n.Name)
+			}
+		}
 	}).WithContext(ctx).WithTimeout(2 * soon).Should(Succeed())
 	return rows
 }
