@@ -107,7 +107,7 @@ type Capabilities struct {
 	// NATMatch says that NAT rows have match and priority (OVN 24.09): one row translates a whole address set.
 	// Without it there is a row per pod and address.
 	NATMatch bool
-	// QoSMark says that QoS rows can set a packet mark (OVN 24.03): replies of services with
+	// QoSMark says that QoS rows can set a packet mark (OVN 23.03 cannot, 25.03 can): replies of services with
 	// externalTrafficPolicy Local are told apart by it. Without it such replies of selected pods are rerouted.
 	QoSMark bool
 }

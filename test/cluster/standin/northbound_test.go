@@ -22,7 +22,7 @@ func testNorthbound(t *testing.T) (*northbound, []cluster.Node, func(args ...str
 	t.Helper()
 	const schema = "/usr/share/ovn/ovn-nb.ovsschema"
 	if _, err := os.Stat(schema); err != nil {
-		t.Skipf("OVN is not installed: %v", err)
+		t.Fatalf("OVN is not installed, `make deps` installs it: %v", err)
 	}
 	dir := t.TempDir()
 	run := func(program string, args ...string) string {
